@@ -1,0 +1,1 @@
+"""The fragua command."""

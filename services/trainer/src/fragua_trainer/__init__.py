@@ -1,0 +1,1 @@
+"""Fragua's trainer service."""
