@@ -1,0 +1,132 @@
+"""Folders of artifacts published as one: the manifest goes last, and only its presence means complete.
+
+A bundle at `models/lora/tutor/3` is a set of objects below that prefix plus `manifest.json`, which lists each file
+with its key, size and sha256. Readers go by the manifest alone, so leftovers of a writer that died are never seen.
+
+Writers may race: a worker that lost its lease can still be uploading while its successor publishes. Nobody overwrites
+and nobody deletes; a file whose key is taken by other bytes goes to a folder of its own, and the manifest, created
+conditionally, decides the one winner.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fragua_platform.artifacts.store import ArtifactRef, ArtifactStore
+from fragua_platform.errors import AlreadyExists, Corrupted, NotFound
+
+MANIFEST = "manifest.json"
+
+
+class ManifestFile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Path within the folder, as a reader sees it."""
+    key: str
+    """Key within the store; usually `<prefix>/<name>`."""
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+    @property
+    def ref(self) -> ArtifactRef:
+        return ArtifactRef(self.key, self.size, self.sha256)
+
+
+class Manifest(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prefix: str
+    files: tuple[ManifestFile, ...]
+    provenance: dict[str, str] = {}
+    """What made this bundle: job, attempt, inputs with their digests."""
+
+    def file(self, name: str) -> ManifestFile:
+        for file in self.files:
+            if file.name == name:
+                return file
+        raise NotFound(f"{self.prefix} has no file {name!r}; it has {', '.join(f.name for f in self.files)}")
+
+
+class Bundle(BaseModel):
+    """A manifest together with its own digest, which pins the whole folder."""
+
+    model_config = ConfigDict(frozen=True)
+
+    manifest: Manifest
+    manifest_sha256: str
+
+    @property
+    def prefix(self) -> str:
+        return self.manifest.prefix
+
+
+async def publish_bundle(
+    store: ArtifactStore, prefix: str, directory: Path, provenance: Mapping[str, str] | None = None
+) -> Bundle:
+    """Upload every file below `directory`, then the manifest. Returns the bundle that is published at `prefix`.
+
+    When another writer published first, theirs is returned: the folder is complete, whoever made it.
+    """
+    if existing := await find_bundle(store, prefix):
+        return existing
+    files = []
+    for path in sorted(p for p in directory.rglob("*") if p.is_file()):
+        name = path.relative_to(directory).as_posix()
+        if name == MANIFEST:
+            continue
+        ref = await _put_beside_leftovers(store, prefix, name, path)
+        files.append(ManifestFile(name=name, key=ref.key, size=ref.size, sha256=ref.sha256))
+    manifest = Manifest(prefix=prefix, files=tuple(files), provenance=dict(provenance or {}))
+    content = manifest.model_dump_json(indent=1).encode()
+    try:
+        # The manifest goes last: readers take its presence as proof of completeness.
+        await store.put_bytes(f"{prefix}/{MANIFEST}", content)
+    except AlreadyExists:
+        return await load_bundle(store, prefix)
+    return Bundle(manifest=manifest, manifest_sha256=hashlib.sha256(content).hexdigest())
+
+
+async def _put_beside_leftovers(store: ArtifactStore, prefix: str, name: str, path: Path) -> ArtifactRef:
+    try:
+        return await store.put_file(f"{prefix}/{name}", path)
+    except AlreadyExists:
+        return await store.put_file(f"{prefix}/retry-{secrets.token_hex(4)}/{name}", path)
+
+
+async def find_bundle(store: ArtifactStore, prefix: str) -> Bundle | None:
+    try:
+        return await load_bundle(store, prefix)
+    except NotFound:
+        return None
+
+
+async def load_bundle(store: ArtifactStore, prefix: str, *, manifest_sha256: str | None = None) -> Bundle:
+    """Read a published bundle's manifest; `NotFound` when nothing complete is there."""
+    content = await store.get_bytes(f"{prefix}/{MANIFEST}", sha256=manifest_sha256)
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as broken:
+        raise Corrupted(f"{prefix}/{MANIFEST} is not a manifest: {broken.error_count()} problems") from broken
+    if manifest.prefix != prefix:
+        raise Corrupted(f"{prefix}/{MANIFEST} belongs to {manifest.prefix}")
+    return Bundle(manifest=manifest, manifest_sha256=hashlib.sha256(content).hexdigest())
+
+
+async def fetch_bundle(
+    store: ArtifactStore, prefix: str, directory: Path, *, manifest_sha256: str | None = None
+) -> Bundle:
+    """Download a published bundle into `directory`, every byte verified."""
+    bundle = await load_bundle(store, prefix, manifest_sha256=manifest_sha256)
+    for file in bundle.manifest.files:
+        target = directory / file.name
+        if not target.resolve().is_relative_to(directory.resolve()):
+            raise Corrupted(f"{prefix}/{MANIFEST} names a file outside of its folder: {file.name!r}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        await store.get_file(file.ref, target)
+    return bundle
