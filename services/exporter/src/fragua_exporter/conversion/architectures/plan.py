@@ -1,0 +1,43 @@
+"""What a converter needs to know of one model: which tensor goes where, in what form, beside which metadata.
+
+A new architecture is one module that builds a `ModelPlan` from config.json, and one line in the table of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from gguf import GGUFWriter
+
+
+def as_stored(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
+
+
+@dataclass(frozen=True)
+class TensorPlan:
+    source: str
+    """Name in the Hugging Face checkpoint."""
+    target: str
+    """Name in the GGUF file."""
+    shape: tuple[int, ...]
+    """What both sides must have."""
+    transform: Callable[[torch.Tensor], torch.Tensor] = as_stored
+    """Applied after the merge, because adapters speak the checkpoint's layout."""
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    gguf_architecture: str
+    vocabulary_size: int
+    """Rows of the embedding: the vocabulary is padded to it."""
+    context_length: int
+    tensors: tuple[TensorPlan, ...]
+    write_metadata: Callable[[GGUFWriter], None]
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Tensors of the GGUF file that are computed from config.json."""
+    ignored: frozenset[str] = frozenset()
+    """Tensors that a checkpoint may hold although the model does not use them."""

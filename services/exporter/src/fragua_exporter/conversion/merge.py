@@ -1,0 +1,151 @@
+"""Merges a PEFT LoRA adapter into its base, one tensor at a time and always in 32 bits.
+
+    W' = W + scale * (B @ A),  scale = alpha / r,  or alpha / sqrt(r) for rank-stabilised LoRA
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from fragua_platform.errors import InvalidData, InvalidInput, Violation
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors.torch import load_file
+
+from fragua_exporter.conversion.architectures.plan import ModelPlan
+from fragua_exporter.conversion.checkpoint import read_headers, read_json
+from fragua_exporter.domain.export_spec import violations_of
+
+PLAIN_LORA: Mapping[str, tuple[Any, ...]] = {
+    "peft_type": ("LORA",),
+    "bias": ("none",),
+    "fan_in_fan_out": (False,),
+    # PiSSA, OLoRA, CorDA, LoRA-GA and LoftQ change the base before training: their update does not fit the original base.
+    "init_lora_weights": (True, False, "gaussian", "orthogonal", "eva"),
+}
+"""Settings of adapter_config.json with the values under which the formula above holds."""
+
+OTHER_ARITHMETIC = (
+    "modules_to_save",
+    "use_dora",
+    "lora_bias",
+    "layer_replication",
+    "rank_pattern",
+    "alpha_pattern",
+    "trainable_token_indices",
+    "target_parameters",
+    "use_qalora",
+    "use_bdlora",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "kasa_config",
+    "velora_config",
+    "monteclora_config",
+)
+"""Settings that change the formula, or what is trained, as soon as they hold anything."""
+
+_PREFIX = "base_model.model."
+_SHOWN_PROBLEMS = 20
+
+
+class LoraShape(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    r: Annotated[int, Field(ge=1, le=65_536)]
+    lora_alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    use_rslora: bool = False
+
+    @property
+    def scale(self) -> float:
+        return self.lora_alpha / (math.sqrt(self.r) if self.use_rslora else self.r)
+
+
+@dataclass(frozen=True)
+class LowRankUpdate:
+    a: torch.Tensor
+    b: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Adapter:
+    rank: int
+    scale: float
+    updates: Mapping[str, LowRankUpdate]
+    """By the name of the base tensor that each one changes."""
+
+    def merge(self, name: str, weight: torch.Tensor) -> torch.Tensor:
+        """`weight` must be in 32 bits; a tensor without an update comes back as it is."""
+        update = self.updates.get(name)
+        if update is None:
+            return weight
+        return weight + (update.b @ update.a) * self.scale
+
+
+def load_adapter(directory: Path, plan: ModelPlan) -> Adapter:
+    """Load the adapter if it is plain LoRA and every one of its tensors has its place in the planned model."""
+    config = read_json(directory / "adapter_config.json")
+    shape = _parse(config)
+    file = directory / "adapter_model.safetensors"
+    entries = read_headers(file)
+    places = {tensor.source: tensor.shape for tensor in plan.tensors if len(tensor.shape) == 2}
+
+    problems = []
+    targets: dict[str, tuple[str, str]] = {}
+    for key in sorted(entries):
+        module, _, part = key.removeprefix(_PREFIX).rpartition(".lora_")
+        name = f"{module}.weight"
+        if not key.startswith(_PREFIX) or part not in ("A.weight", "B.weight"):
+            problems.append(Violation(key, "is no LoRA matrix that can be merged"))
+        elif name not in places:
+            problems.append(Violation(key, f"the base has no separate weight matrix {name!r}"))
+        else:
+            rows, columns = places[name]
+            expected = (shape.r, columns) if part == "A.weight" else (rows, shape.r)
+            if entries[key].shape != expected:
+                problems.append(Violation(key, f"has shape {list(entries[key].shape)}, the base needs {list(expected)}"))
+            targets[name] = (f"{_PREFIX}{module}.lora_A.weight", f"{_PREFIX}{module}.lora_B.weight")
+    for pair in targets.values():
+        problems += [Violation(key, "is missing: A and B come in pairs") for key in pair if key not in entries]
+    if not targets and not problems:
+        problems.append(Violation(file.name, "holds no LoRA matrices"))
+    if problems:
+        raise InvalidInput(
+            f"adapter: {len(problems)} tensor(s) do not fit this base; export it with the base it was trained on",
+            violations=problems[:_SHOWN_PROBLEMS],
+            reason="ADAPTER_MISMATCH",
+        )
+
+    tensors = load_file(file)
+    not_finite = [Violation(key, "holds NaN or infinity") for key, t in tensors.items() if not t.isfinite().all()]
+    if not_finite:
+        raise InvalidData("adapter: the training diverged; train again", violations=not_finite[:_SHOWN_PROBLEMS])
+    updates = {name: LowRankUpdate(tensors[a].float(), tensors[b].float()) for name, (a, b) in targets.items()}
+    return Adapter(shape.r, shape.scale, updates)
+
+
+def _parse(config: Mapping[str, Any]) -> LoraShape:
+    foreign = [
+        Violation(f"adapter_config.json: {name}", f"{config[name]!r} is not supported, only {allowed[0]!r}")
+        for name, allowed in PLAIN_LORA.items()
+        if name in config and config[name] not in allowed
+    ]
+    foreign += [
+        Violation(f"adapter_config.json: {name}", f"{config[name]!r} is not supported; train without it")
+        for name in OTHER_ARITHMETIC
+        if config.get(name)
+    ]
+    if foreign:
+        raise InvalidInput(
+            "adapter: it does more than plain LoRA and cannot be merged exactly; train it again without these settings",
+            violations=foreign,
+            reason="UNSUPPORTED_ADAPTER",
+        )
+    try:
+        return LoraShape.model_validate(config)
+    except ValidationError as invalid:
+        violations = violations_of(invalid, "adapter_config.json")
+        raise InvalidInput("adapter: adapter_config.json is not usable", violations=violations) from invalid

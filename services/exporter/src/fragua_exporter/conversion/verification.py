@@ -1,0 +1,211 @@
+"""Proves that a GGUF file is the model that was trained: loads it in llama.cpp, compares it and asks it a question.
+
+Three checks, each with numbers that end in `export_info.json`:
+
+- tokens: the file must split texts into exactly the ids of the model's own tokenizer;
+- logits: at every position of a prompt the next-token distribution must be close to the reference (KL divergence);
+- answer: the probe, through the model's chat template, must end with the end-of-turn token or reach its limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import llama_cpp
+import numpy as np
+import torch
+from fragua_platform.errors import FailureClass, InternalError, Violation
+
+from fragua_exporter.conversion.reference import Reference
+from fragua_exporter.domain.export_spec import Quantization
+
+
+@dataclass(frozen=True)
+class DivergenceLimit:
+    """In nats per token. Rounding alone stays an order of magnitude below; a wrong layout lies far above."""
+
+    mean_kl: float
+    max_kl: float
+
+
+LIMITS: Mapping[Quantization, DivergenceLimit] = {
+    Quantization.F32: DivergenceLimit(mean_kl=1e-5, max_kl=1e-4),
+    Quantization.F16: DivergenceLimit(mean_kl=1e-3, max_kl=1e-2),
+    Quantization.BF16: DivergenceLimit(mean_kl=1e-2, max_kl=1e-1),
+    Quantization.Q8_0: DivergenceLimit(mean_kl=5e-2, max_kl=5e-1),
+}
+
+
+@dataclass(frozen=True)
+class TokenCheck:
+    texts: int
+    tokens: int
+    differing_texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LogitCheck:
+    positions: int
+    mean_kl: float
+    max_kl: float
+    top1_agreement: float
+    """Share of positions with the same likeliest token."""
+    limit: DivergenceLimit
+
+
+@dataclass(frozen=True)
+class AnswerCheck:
+    prompt: str
+    text: str
+    tokens: int
+    ended_by: Literal["end_of_turn", "limit", "wrong_stop"]
+    """`limit`: it was still speaking after `probe_max_tokens`. `wrong_stop`: it opened a turn or ended the document."""
+    tokens_equal_to_reference: int
+    """Leading tokens that the reference, also taking the likeliest token, gives as well."""
+    reference_tokens: int
+
+
+@dataclass(frozen=True)
+class Verification:
+    token_check: TokenCheck
+    logit_check: LogitCheck
+    answer_check: AnswerCheck
+
+    def as_document(self) -> dict[str, Any]:
+        return {
+            "tokens": asdict(self.token_check),
+            "logits": asdict(self.logit_check),
+            "answer": asdict(self.answer_check),
+        }
+
+
+def verify(
+    file: Path,
+    quantization: Quantization,
+    reference: Reference,
+    end_of_turn: int,
+    stop_ids: frozenset[int],
+    on_token: Callable[[], None],
+) -> Verification:
+    """Measure first, judge after: raises InternalError that lists every failed check of this file.
+
+    `on_token` is called between tokens of the answer and may raise to stop.
+    """
+    context = max(len(reference.parity_ids), len(reference.probe.token_ids) + reference.probe.max_tokens)
+    try:
+        model = llama_cpp.Llama(
+            str(file),
+            n_ctx=context,
+            n_batch=context,
+            n_threads=torch.get_num_threads(),
+            n_threads_batch=torch.get_num_threads(),
+            logits_all=True,
+            # A cache in 32 bits, so that what is measured is the file and not the run.
+            type_k=llama_cpp.GGML_TYPE_F32,
+            type_v=llama_cpp.GGML_TYPE_F32,
+            verbose=False,
+        )
+    except ValueError as refused:
+        raise InternalError(
+            f"{file.name}: llama.cpp cannot load the file ({refused}); its reasons are on standard error",
+            reason="VERIFICATION_FAILED",
+        ) from refused
+    try:
+        verification = Verification(
+            _check_tokens(model, reference),
+            _check_logits(model, reference, LIMITS[quantization]),
+            _check_answer(model, reference, end_of_turn, stop_ids, on_token),
+        )
+    finally:
+        model.close()
+    _judge(file.name, verification)
+    return verification
+
+
+def _check_tokens(model: llama_cpp.Llama, reference: Reference) -> TokenCheck:
+    differing = tuple(
+        text for text, ids in reference.texts if tuple(model.tokenize(text.encode(), add_bos=False, special=True)) != ids
+    )
+    return TokenCheck(len(reference.texts), sum(len(ids) for _, ids in reference.texts), differing)
+
+
+def _check_logits(model: llama_cpp.Llama, reference: Reference, limit: DivergenceLimit) -> LogitCheck:
+    model.reset()
+    model.eval(list(reference.parity_ids))
+    positions = len(reference.parity_ids)
+    logits = torch.from_numpy(np.array(model.scores[:positions], dtype=np.float64))
+    ours = torch.log_softmax(logits, dim=-1).numpy()
+    theirs = reference.log_probabilities
+    divergence = (np.exp(theirs) * (theirs - ours)).sum(axis=-1)
+    agreement = (ours.argmax(axis=-1) == theirs.argmax(axis=-1)).mean()
+    return LogitCheck(positions, float(divergence.mean()), float(divergence.max()), float(agreement), limit)
+
+
+def _check_answer(
+    model: llama_cpp.Llama,
+    reference: Reference,
+    end_of_turn: int,
+    stop_ids: frozenset[int],
+    on_token: Callable[[], None],
+) -> AnswerCheck:
+    model.reset()
+    answer: list[int] = []
+    for token in model.generate(list(reference.probe.token_ids), temp=0.0, repeat_penalty=1.0):
+        answer.append(token)
+        on_token()
+        if token in stop_ids or len(answer) == reference.probe.max_tokens:
+            break
+    last = answer[-1]
+    ended_by: Literal["end_of_turn", "limit", "wrong_stop"] = "limit"
+    if last in stop_ids:
+        ended_by = "end_of_turn" if last == end_of_turn else "wrong_stop"
+    spoken = answer[:-1] if last in stop_ids else answer
+    same = [ours == theirs for ours, theirs in zip(answer, reference.greedy_ids, strict=False)]
+    return AnswerCheck(
+        prompt=reference.probe.prompt,
+        text=model.detokenize(spoken).decode("utf-8", errors="replace"),
+        tokens=len(answer),
+        ended_by=ended_by,
+        tokens_equal_to_reference=same.index(False) if False in same else len(same),
+        reference_tokens=len(reference.greedy_ids),
+    )
+
+
+def _judge(name: str, verification: Verification) -> None:
+    tokens, logits, answer = verification.token_check, verification.logit_check, verification.answer_check
+    unfaithful = []
+    if tokens.differing_texts:
+        unfaithful.append(
+            Violation(
+                f"{name}: tokens",
+                f"{len(tokens.differing_texts)} of {tokens.texts} texts are split otherwise than in training, "
+                f"the first is {tokens.differing_texts[0][:80]!r}",
+            )
+        )
+    # Written as "not within", so that NaN fails too.
+    if not (logits.mean_kl <= logits.limit.mean_kl and logits.max_kl <= logits.limit.max_kl):
+        unfaithful.append(
+            Violation(
+                f"{name}: logits",
+                f"mean KL {logits.mean_kl:.2e} (limit {logits.limit.mean_kl:g}), max KL {logits.max_kl:.2e} "
+                f"(limit {logits.limit.max_kl:g}), same likeliest token at {logits.top1_agreement:.0%} of positions",
+            )
+        )
+    if unfaithful:
+        raise InternalError(
+            f"{name} is not the model that was trained; nothing was published. Please report this as a defect, "
+            "with config.json and tokenizer.json of the base",
+            violations=unfaithful,
+            reason="VERIFICATION_FAILED",
+        )
+    if answer.ended_by == "wrong_stop":
+        raise InternalError(
+            f"{name} is faithful, but the model does not end its turns: it would talk to itself; nothing was published. "
+            "Train with the end-of-turn token inside the loss, or for more steps",
+            violations=[Violation(f"{name}: answer", f"after {answer.text[:200]!r} it did not end its turn")],
+            reason="VERIFICATION_FAILED",
+            failure_class=FailureClass.USER_DATA,
+        )
