@@ -1,0 +1,89 @@
+"""Collects what is wrong with a file: everything counted, the first thousand told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from fragua_dataset.domain.import_spec import Problem, ProblemCode, Severity
+from fragua_platform.errors import InvalidData, Violation
+
+MAX_LISTED = 1_000
+MAX_VIOLATIONS = 20
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """A problem of one row, before it is known on which line the row is."""
+
+    pointer: str
+    code: ProblemCode
+    message: str
+    hint: str
+
+
+class ProblemLog:
+    def __init__(self) -> None:
+        self.counts: Counter[ProblemCode] = Counter()
+        self._listed: dict[Severity, list[Problem]] = {severity: [] for severity in Severity}
+
+    def add(self, line: int | None, flaw: Flaw) -> None:
+        self.counts[flaw.code] += 1
+        listed = self._listed[flaw.code.severity]
+        if len(listed) < MAX_LISTED:
+            listed.append(
+                Problem(
+                    line=line,
+                    pointer=flaw.pointer,
+                    code=flaw.code,
+                    severity=flaw.code.severity,
+                    message=flaw.message,
+                    hint=flaw.hint,
+                )
+            )
+
+    @property
+    def errors(self) -> int:
+        return sum(count for code, count in self.counts.items() if code.severity is Severity.ERROR)
+
+    def listed(self) -> list[Problem]:
+        """At most MAX_LISTED by line, the whole file's last; thousands of warnings never crowd out an error."""
+        errors = self._listed[Severity.ERROR]
+        warnings = self._listed[Severity.WARNING][: MAX_LISTED - len(errors)]
+        return sorted(errors + warnings, key=lambda problem: (problem.line is None, problem.line or 0))
+
+    def as_error(self, rows: int) -> InvalidData:
+        errors = [problem for problem in self.listed() if problem.severity is Severity.ERROR]
+        by_code = ", ".join(
+            f"{count} {code}" for code, count in self.counts.most_common() if code.severity is Severity.ERROR
+        )
+        return InvalidData(
+            f"{self.errors} errors in {rows} rows ({by_code}); first: {errors[0].place}: {errors[0].message}",
+            reason="DATASET_INVALID",
+            violations=[
+                Violation(problem.place, f"{problem.message}; {problem.hint}") for problem in errors[:MAX_VIOLATIONS]
+            ],
+        )
+
+
+def quoted(text: object, limit: int = 40) -> str:
+    """A short quotation of user data for a message."""
+    quotation = repr(text)
+    return quotation if len(quotation) <= limit else quotation[: limit - 1] + "…"
+
+
+def kind_of(value: object) -> str:
+    """What a JSON value is, in the words of a message."""
+    if isinstance(value, bool | int | float):
+        return "true or false" if isinstance(value, bool) else "a number"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, list):
+        return "a list"
+    return "null" if value is None else "an object"
+
+
+def pointer_to(parent: str, key: str | int) -> str:
+    """The JSON pointer of a child (RFC 6901); what UTF-8 cannot write is escaped."""
+    name = str(key).encode("utf-8", "backslashreplace").decode("utf-8")
+    return f"{parent}/{name.replace('~', '~0').replace('/', '~1')}"

@@ -1,0 +1,67 @@
+"""The ingestion engine as the worker and a person run it: a child process on a job directory."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def run_ingestion(job: Path) -> tuple[int, list[dict[str, Any]]]:
+    finished = subprocess.run(
+        [sys.executable, "-m", "fragua_dataset.ingestion", str(job)], capture_output=True, text=True, timeout=60
+    )
+    return finished.returncode, [json.loads(line) for line in finished.stdout.splitlines()]
+
+
+def job_with(tmp_path: Path, rows: list[str]) -> Path:
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "inputs/source").write_text("\n".join(rows) + "\n", "utf-8")
+    (tmp_path / "spec.json").write_text("{}")
+    return tmp_path
+
+
+def test_a_file_is_imported_by_hand(tmp_path: Path) -> None:
+    rows = [json.dumps({"instruction": f"¿Qué es {n}?", "output": f"Un número: {n}."}) for n in range(300)]
+    status, records = run_ingestion(job_with(tmp_path, rows))
+    assert status == 0
+    assert {record["record"] for record in records} == {"progress"}
+    assert records[-1]["step"] == records[-1]["total"] == (tmp_path / "inputs/source").stat().st_size
+    assert {path.name for path in (tmp_path / "outputs").iterdir()} == {
+        "train.jsonl",
+        "validation.jsonl",
+        "report.json",
+    }
+
+
+def test_a_bad_file_fails_as_the_users_data_with_its_lines(tmp_path: Path) -> None:
+    status, records = run_ingestion(job_with(tmp_path, ['{"prompt": "a", "completion": "b"}', '{"prompt": ""}']))
+    failure = records[-1]
+    assert status == 1
+    assert (failure["record"], failure["failure_class"], failure["reason"]) == (
+        "failure",
+        "USER_DATA",
+        "DATASET_INVALID",
+    )
+    assert [violation["field"] for violation in failure["violations"]] == ["line 2, /prompt", "line 2, /completion"]
+
+
+def test_memory_stays_flat_while_the_file_grows(tmp_path: Path) -> None:
+    """50 MB come through in far less than 50 MB beyond what the interpreter takes."""
+    job = job_with(tmp_path, [json.dumps({"prompt": str(n), "completion": "x" * 10_000}) for n in range(5_000)])
+    measured = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import resource, subprocess, sys;"
+            "subprocess.run([sys.executable, '-m', 'fragua_dataset.ingestion', sys.argv[1]], check=True,"
+            " stdout=subprocess.DEVNULL);"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)",
+            str(job),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert int(measured.stdout) < 80_000, "KiB resident"
