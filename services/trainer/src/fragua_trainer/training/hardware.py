@@ -1,0 +1,60 @@
+"""What the run computes on: the device, the number format of the base, and a description for training_info.json."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fragua_trainer.domain.training_spec import Precision
+
+SMALL_BASE_BYTES = 1 << 30
+"""Below this size of the weight files a CPU stays with fp32: conversions cost what the shorter numbers save."""
+
+
+def choose_device() -> torch.device:
+    return torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
+
+
+def choose_precision(asked: Precision, device: torch.device, base: Path) -> Precision:
+    """`auto` is bf16 where the hardware computes it natively and the base is large enough to gain from it."""
+    if asked is not Precision.AUTO:
+        return asked
+    if device.type == "cuda":
+        return Precision.BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else Precision.FP32
+    weight_bytes = sum(file.stat().st_size for file in base.glob("*.safetensors"))
+    capabilities = torch.cpu.get_capabilities()
+    computes_bf16 = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return Precision.BF16 if computes_bf16 and weight_bytes >= SMALL_BASE_BYTES else Precision.FP32
+
+
+def weights_type(precision: Precision) -> torch.dtype:
+    return torch.bfloat16 if precision is Precision.BF16 else torch.float32
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    capabilities = torch.cpu.get_capabilities()
+    described = {
+        "platform": platform.platform(),
+        "cpu": capabilities.get("cpu_name") or platform.processor(),
+        "cpu_cores": capabilities.get("num_physical_cores"),
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+    }
+    if device.type == "cuda":
+        gpu = torch.cuda.get_device_properties(device)
+        described |= {"gpu": gpu.name, "gpu_memory_bytes": gpu.total_memory}
+    return described
+
+
+def peak_memory(device: torch.device) -> dict[str, int]:
+    """The most that this process has held, in bytes."""
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = {"process_bytes": resident if sys.platform == "darwin" else resident * 1024}
+    if device.type == "cuda":
+        peak["gpu_bytes"] = torch.cuda.max_memory_allocated(device)
+    return peak

@@ -1,0 +1,155 @@
+"""The training loop: optimizer steps, validation and checkpoints at step boundaries, until the plan is done."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from fragua_platform.errors import FailureClass, FraguaError
+from fragua_platform.jobs.engine import Interrupted
+from fragua_trainer.domain.training_spec import LoggingSpec
+from fragua_trainer.training.batch import IGNORED, Batch, Example, collate
+from fragua_trainer.training.checkpoint import Checkpoints
+from fragua_trainer.training.examples import Dataset
+from fragua_trainer.training.progress import Progress
+from fragua_trainer.training.run import Measured, Run, Window
+from fragua_trainer.training.schedule import Plan
+
+MAX_GRAD_NORM = 1.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimizer step measured."""
+
+    loss: float
+    grad_norm: float
+    supervised_tokens: int
+    tokens: int
+
+
+def train(
+    run: Run, dataset: Dataset, plan: Plan, logging: LoggingSpec, checkpoints: Checkpoints, progress: Progress
+) -> None:
+    """Take the steps that are left. On a requested stop, save at the step boundary and raise `Interrupted`.
+
+    A stop during validation saves too; the resumed run then measures that validation loss first, so that its record
+    is the same as that of an unbroken run.
+    """
+    state = run.state
+    saved_step = state.step
+    while True:
+        if _evaluation_due(run, dataset, plan, logging):
+            _evaluate(run, dataset.validation.examples, plan.schedule.batch_size, progress)
+        if state.step > saved_step and (progress.stop_requested or state.step % logging.save_steps == 0):
+            checkpoints.save(run)
+            saved_step = state.step
+        if progress.stop_requested:
+            raise Interrupted
+        if state.step == plan.total_steps:
+            return
+        _advance(run, dataset.train.examples, plan, logging, progress)
+
+
+def take_step(run: Run, batches: Sequence[Batch], learning_rate: float, progress: Progress | None = None) -> Step:
+    """One optimizer step over micro-batches, each weighted by its supervised tokens.
+
+    So the gradient is that of one large batch: averaging per micro-batch would let short answers count for more.
+    """
+    supervised_tokens = sum(batch.supervised_tokens for batch in batches)
+    loss = torch.zeros((), device=run.device)
+    run.model.train()
+    for done, batch in enumerate(batches):
+        if progress is not None:
+            progress.within_step(run.state, done, len(batches))
+        share = summed_loss(run, batch) / supervised_tokens
+        share.backward()  # type: ignore[no-untyped-call]
+        loss += share.detach()
+    parameters = run.optimizer.param_groups[0]["params"]
+    grad_norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRAD_NORM)
+    measured = Step(loss.item(), grad_norm.item(), supervised_tokens, sum(batch.token_count for batch in batches))
+    # Before the optimizer: weights that a NaN has touched can not be saved any more.
+    if not (math.isfinite(measured.loss) and math.isfinite(measured.grad_norm)):
+        raise _diverged(run.state.step + 1, learning_rate, measured)
+    run.optimizer.param_groups[0]["lr"] = learning_rate
+    run.optimizer.step()
+    run.optimizer.zero_grad(set_to_none=True)
+    return measured
+
+
+def summed_loss(run: Run, batch: Batch) -> torch.Tensor:
+    """Cross-entropy summed over the supervised tokens of the batch."""
+    batch = batch.to(run.device)
+    # The output at one position predicts the token after it.
+    targets = batch.labels[:, 1:]
+    # A vocabulary is wide: logits are computed only where some row of the batch has a supervised token.
+    positions = (targets != IGNORED).any(dim=0).nonzero().squeeze(1)
+    with run.autocast():
+        logits = run.model(
+            input_ids=batch.tokens, attention_mask=batch.attention_mask, logits_to_keep=positions, use_cache=False
+        ).logits
+    return functional.cross_entropy(
+        logits.float().flatten(0, 1), targets[:, positions].flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+
+
+def _advance(run: Run, examples: list[Example], plan: Plan, logging: LoggingSpec, progress: Progress) -> None:
+    state = run.state
+    started = time.monotonic()
+    batches = [collate([examples[index] for index in indices]) for indices in plan.micro_batches(state.step)]
+    learning_rate = plan.learning_rate(state.step)
+    step = take_step(run, batches, learning_rate, progress)
+    seconds = time.monotonic() - started
+
+    state.step += 1
+    state.training_seconds += seconds
+    state.tokens += step.tokens
+    state.window.loss_sum += step.loss * step.supervised_tokens
+    state.window.supervised_tokens += step.supervised_tokens
+    state.window.tokens += step.tokens
+    state.window.seconds += seconds
+    log = state.step % logging.log_steps == 0 or state.step in (1, plan.total_steps)
+    progress.step_done(state, learning_rate, step.grad_norm, log)
+    if log:
+        state.loss = Measured.extend(state.loss, state.window.loss, state.step)
+        state.window = Window()
+
+
+def _evaluation_due(run: Run, dataset: Dataset, plan: Plan, logging: LoggingSpec) -> bool:
+    step = run.state.step
+    if not dataset.validation.examples or step == run.state.evaluated_step:
+        return False
+    return step % logging.eval_steps == 0 or step == plan.total_steps
+
+
+@torch.no_grad()
+def _evaluate(run: Run, examples: list[Example], batch_size: int, progress: Progress) -> None:
+    """Measure the validation loss of this step; a requested stop leaves it for the resumed run."""
+    # Rows of like length side by side waste little on padding, and here order changes nothing.
+    ordered = sorted(examples, key=lambda example: len(example.tokens))
+    batches = [collate(ordered[start : start + batch_size]) for start in range(0, len(ordered), batch_size)]
+    loss_sum = 0.0
+    run.model.eval()
+    for done, batch in enumerate(batches, start=1):
+        if progress.stop_requested:
+            return
+        loss_sum += summed_loss(run, batch).item()
+        progress.evaluating(run.state, done, len(batches))
+    validation_loss = loss_sum / sum(batch.supervised_tokens for batch in batches)
+    run.state.validation = Measured.extend(run.state.validation, validation_loss, run.state.step)
+    run.state.evaluated_step = run.state.step
+    progress.evaluated(run.state, validation_loss)
+
+
+def _diverged(step: int, learning_rate: float, measured: Step) -> FraguaError:
+    return FraguaError(
+        f"training diverged at step {step}: loss {measured.loss}, gradient norm {measured.grad_norm} at learning rate "
+        f"{learning_rate:g}; lower schedule.learning_rate, lengthen schedule.warmup_steps, or use precision fp32",
+        reason="TRAINING_DIVERGED",
+        failure_class=FailureClass.USER_CONFIG,
+    )

@@ -1,0 +1,75 @@
+"""The recipe of a LoRA fine-tune, from top to bottom."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from transformers.utils.logging import disable_progress_bar
+
+from fragua_platform.errors import LimitExceeded
+from fragua_platform.jobs.engine import JobDirectory, Reporter
+from fragua_trainer.domain.training_spec import Precision, TrainingSpec
+from fragua_trainer.training.adapter import attach_lora, match_targets
+from fragua_trainer.training.base_model import empty_model, load_base_model, open_base_model
+from fragua_trainer.training.checkpoint import Checkpoints
+from fragua_trainer.training.examples import Dataset, load_examples
+from fragua_trainer.training.hardware import choose_device, choose_precision
+from fragua_trainer.training.loop import train
+from fragua_trainer.training.outputs import Attempt, save_adapter, write_training_info
+from fragua_trainer.training.progress import Progress
+from fragua_trainer.training.run import Run
+from fragua_trainer.training.schedule import Plan
+
+
+def run(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int) -> None:
+    """Train an adapter for `inputs/base` on `inputs/dataset` and leave it in `outputs/`."""
+    started = datetime.now(UTC)
+    torch.set_num_threads(threads)
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    device = choose_device()
+
+    # Whatever can be wrong with the inputs is found before the weights are read.
+    reporter.progress("loading", 0, 0, "checking the base model and the dataset")
+    base = open_base_model(job.inputs / "base")
+    targets = match_targets(empty_model(base), spec.lora)
+    dataset = load_examples(job.inputs / "dataset", base.chat_format(spec.schedule.max_length))
+    plan = Plan(spec.schedule, len(dataset.train))
+
+    reporter.progress("loading", 0, plan.total_steps, "loading the base model")
+    precision = choose_precision(spec.precision, device, base.directory)
+    model = load_base_model(base, precision, device)
+    adapted = attach_lora(model, spec.lora, targets, spec.schedule.seed, spec.provenance.get("base_model", ""))
+    training = Run.start(adapted, spec.schedule, device, precision)
+
+    metrics_file = job.outputs / "metrics.jsonl"
+    metrics_file.unlink(missing_ok=True)
+    checkpoints = Checkpoints(job, reporter, _fingerprint(spec, precision, dataset), metrics_file)
+    if job.resume_from is not None:
+        checkpoints.restore(training, job.resume_from)
+    attempt = Attempt(started, training.state.step)
+
+    progress = Progress(reporter, plan, metrics_file)
+    try:
+        train(training, dataset, plan, spec.logging, checkpoints, progress)
+    except torch.OutOfMemoryError as exhausted:
+        raise LimitExceeded(
+            "the device ran out of memory: lower schedule.batch_size and raise schedule.gradient_accumulation by the "
+            "same factor (the result stays the same), or lower schedule.max_length",
+            reason="OUT_OF_MEMORY",
+        ) from exhausted
+
+    progress.saving(training.state)
+    save_adapter(training, base, job.outputs)
+    write_training_info(training, spec, plan, dataset, targets, attempt, job.outputs)
+
+
+def _fingerprint(spec: TrainingSpec, precision: Precision, dataset: Dataset) -> dict[str, Any]:
+    """What decides the adapter that comes out; how often the run is logged and saved does not."""
+    return {
+        "lora": spec.lora.model_dump(mode="json"),
+        "schedule": spec.schedule.model_dump(mode="json"),
+        "precision": precision.value,
+        "dataset": {"train": dataset.train.sha256, "validation": dataset.validation.sha256},
+    }

@@ -1,0 +1,93 @@
+"""The state of one training run: everything that changes from step to step and that a resumed run needs again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from peft import PeftModel
+from pydantic import BaseModel, ConfigDict
+
+from fragua_trainer.domain.training_spec import Precision, ScheduleSpec
+from fragua_trainer.training.adapter import trainable_parameters
+from fragua_trainer.training.hardware import weights_type
+
+
+class Window(BaseModel):
+    """Sums over the steps since the last logged one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    loss_sum: float = 0.0
+    supervised_tokens: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+    @property
+    def loss(self) -> float:
+        """Mean over supervised tokens, so that a long answer weighs as much as its tokens do."""
+        return self.loss_sum / self.supervised_tokens
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds
+
+
+class Measured(BaseModel):
+    """A loss as it was measured over the run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first: float
+    last: float
+    best: float
+    best_step: int
+
+    @classmethod
+    def extend(cls, former: Measured | None, value: float, step: int) -> Measured:
+        if former is None:
+            return cls(first=value, last=value, best=value, best_step=step)
+        if value < former.best:
+            return cls(first=former.first, last=value, best=value, best_step=step)
+        return former.model_copy(update={"last": value})
+
+
+class RunState(BaseModel):
+    """Where the run stands after `step` optimizer steps. The data position and learning rate follow from the step."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    step: int = 0
+    window: Window = Window()
+    loss: Measured | None = None
+    validation: Measured | None = None
+    evaluated_step: int = 0
+    """The last step whose validation loss is complete."""
+    training_seconds: float = 0.0
+    """Time spent in optimizer steps, over all attempts."""
+    tokens: int = 0
+    """Tokens trained on, without padding, over all attempts."""
+
+
+@dataclass
+class Run:
+    """A model in training."""
+
+    model: PeftModel
+    optimizer: torch.optim.Optimizer
+    device: torch.device
+    precision: Precision
+    state: RunState = field(default_factory=RunState)
+
+    @classmethod
+    def start(cls, model: PeftModel, schedule: ScheduleSpec, device: torch.device, precision: Precision) -> Run:
+        optimizer = torch.optim.AdamW(
+            [parameter for _, parameter in trainable_parameters(model)],
+            lr=schedule.learning_rate,
+            weight_decay=schedule.weight_decay,
+        )
+        return cls(model, optimizer, device, precision)
+
+    def autocast(self) -> torch.autocast:
+        """Frozen weights in bf16 multiply in bf16; adapters keep their own weights and gradients in fp32."""
+        return torch.autocast(self.device.type, weights_type(self.precision), enabled=self.precision is Precision.BF16)
