@@ -96,6 +96,9 @@ class EventBus(Protocol):
       queue forgets the unit.
     """
 
+    remembers_work: bool
+    """Whether queued work outlives this process; where it does not, unfinished jobs are enqueued again at start."""
+
     async def publish(self, event: CloudEvent) -> None: ...
 
     async def subscribe(

@@ -1,0 +1,263 @@
+"""Jobs in SQL: every change is a pure transition, written by compare-and-set, with its event in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from fragua_platform.errors import AlreadyExists, FailedPrecondition, FailureClass, NotFound, Superseded, Unavailable
+from fragua_platform.events.bus import QueuedWork
+from fragua_platform.events.cloudevents import CloudEvent
+from fragua_platform.events.outbox import Outbox
+from fragua_platform.jobs import job as life
+from fragua_platform.jobs.events import progress_event, state_event
+from fragua_platform.jobs.job import Job, JobFailure, JobState, Progress
+from fragua_platform.paging import Page, PageRequest
+
+Transition = Callable[[Job], Job]
+OnChange = Callable[[Connection, Job], Sequence[CloudEvent]]
+"""Called in the transaction of every state change: keeps the service's own tables in step and may add events."""
+
+_CAS_TRIES = 10
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a worker learns when it reaches for a job."""
+
+    job: Job
+    won: bool
+    retry_after: float = 0.0
+    """Seconds until it is worth trying again; 0 when there is nothing left to do."""
+
+
+class JobStore:
+    """All methods take a connection and belong into one transaction of the caller."""
+
+    def __init__(self, service: str, metadata: sa.MetaData, on_change: OnChange) -> None:
+        self.service = service
+        self._jobs = metadata.tables["jobs"]
+        self._outbox = Outbox(metadata.tables["outbox"])
+        self._on_change = on_change
+
+    # --- what use cases do
+
+    def create(self, connection: Connection, job: Job) -> Job:
+        """Insert a job and queue it. The same request again gives the first job; a different one is refused."""
+        if known := self.find_request(connection, job.branch, job.request_id):
+            return self._same_request(known, job)
+        job = replace(job, enqueued=1)
+        connection.execute(self._jobs.insert().values(**_row(job)))
+        self._announce(connection, job)
+        return job
+
+    def find_request(self, connection: Connection, branch: str, request_id: str) -> Job | None:
+        query = self._jobs.select().where(self._jobs.c.branch == branch, self._jobs.c.request_id == request_id)
+        row = connection.execute(query).first()
+        return _job(row) if row else None
+
+    def _same_request(self, known: Job, job: Job) -> Job:
+        if known.request_digest != job.request_digest:
+            raise AlreadyExists(
+                f"request_id {job.request_id!r} was used for {known.name} with other content; use a new request_id",
+                reason="REQUEST_ID_REUSED",
+            )
+        return known
+
+    def get(self, connection: Connection, name: str) -> Job:
+        row = connection.execute(self._jobs.select().where(self._jobs.c.name == name)).first()
+        if row is None:
+            raise NotFound(f"{name} does not exist")
+        return _job(row)
+
+    def list(self, connection: Connection, branch: str, page: PageRequest) -> Page[Job]:
+        """Newest first."""
+        created, key = self._jobs.c.created, self._jobs.c.id
+        query = self._jobs.select().where(self._jobs.c.branch == branch)
+        if page.after:
+            at, last = page.instant(0), page.after[1]
+            query = query.where(sa.or_(created < at, sa.and_(created == at, key < last)))
+        rows = connection.execute(query.order_by(created.desc(), key.desc()).limit(page.size + 1)).all()
+        return page.cut([_job(row) for row in rows], lambda job: [job.created.isoformat(), job.id])
+
+    def ask_cancel(self, connection: Connection, name: str) -> Job:
+        return self._change(connection, self.get(connection, name).id, lambda job: life.cancel_asked(job, _now()))
+
+    def ask_pause(self, connection: Connection, name: str) -> Job:
+        return self._change(connection, self.get(connection, name).id, lambda job: life.pause_asked(job, _now()))
+
+    def resume(self, connection: Connection, name: str) -> Job:
+        return self._change(connection, self.get(connection, name).id, lambda job: life.resumed(job, _now()))
+
+    # --- what a worker does
+
+    def claim(self, connection: Connection, job_id: str, owner: str, lease: timedelta) -> Claim:
+        """Take the job if it is free; at most one worker wins, and it gets a higher attempt than anyone before."""
+        job = self._load(connection, job_id)
+        now = _now()
+        if not life.claimable(job, now):
+            return Claim(job, won=False, retry_after=_retry_after(job, now))
+        try:
+            taken = self._change(connection, job_id, lambda job: life.claimed(job, owner, now, now + lease))
+        except life.Exhausted as exhausted:
+            failure = JobFailure.of(exhausted)
+            job = self._change(connection, job_id, lambda job: life.abandoned(job, failure, now))
+            return Claim(job, won=False)
+        except FailedPrecondition:
+            # Somebody else claimed it between our look and our compare-and-set.
+            job = self._load(connection, job_id)
+            return Claim(job, won=False, retry_after=_retry_after(job, now))
+        return Claim(taken, won=True)
+
+    def extend(self, connection: Connection, job: Job, lease: timedelta) -> Job:
+        """Heartbeat. Returns the job as it is now, with what was asked of it; `Superseded` when the lease is lost."""
+        return self._change(connection, job.id, lambda j: life.extended(j, job.attempt, _now() + lease))
+
+    def record_progress(self, connection: Connection, job: Job, progress: Progress, *, tell: bool) -> Job:
+        """`tell` publishes an event as well."""
+        after = self._change(connection, job.id, lambda j: life.progressed(j, job.attempt, progress, _now()))
+        if tell:
+            self._outbox.add_event(connection, progress_event(self.service, after))
+        return after
+
+    def succeed(self, connection: Connection, job: Job, result: Mapping[str, Any]) -> Job:
+        return self._change(connection, job.id, lambda j: life.succeeded(j, job.attempt, result, _now()))
+
+    def fail(self, connection: Connection, job: Job, failure: JobFailure) -> Job:
+        return self._change(connection, job.id, lambda j: life.failed(j, job.attempt, failure, _now()))
+
+    def cancel(self, connection: Connection, job: Job) -> Job:
+        return self._change(connection, job.id, lambda j: life.cancelled(j, job.attempt, _now()))
+
+    def pause(self, connection: Connection, job: Job) -> Job:
+        return self._change(connection, job.id, lambda j: life.paused(j, job.attempt, _now()))
+
+    def give_back(self, connection: Connection, job: Job) -> Job:
+        return self._change(connection, job.id, lambda j: life.given_back(j, job.attempt, _now()))
+
+    def retry(self, connection: Connection, job: Job, failure: JobFailure, delay: float) -> Job:
+        now = _now()
+        later = now + timedelta(seconds=delay)
+        return self._change(connection, job.id, lambda j: life.retried(j, job.attempt, failure, later, now))
+
+    def require_lease(self, connection: Connection, job: Job) -> None:
+        """Raise `Superseded` unless `job`'s attempt still owns it; call it first in a worker's own writes."""
+        current = self._load(connection, job.id)
+        if current.state is not JobState.RUNNING or current.attempt != job.attempt:
+            raise Superseded(f"{job.name} attempt {job.attempt} no longer holds the lease")
+
+    # --- what keeps jobs from being forgotten
+
+    def dead_lettered(self, connection: Connection, job_id: str, cause: str) -> Job | None:
+        """The queue gave up on it: FAILED, unless a worker holds a live lease or it ended already."""
+        job = self._load(connection, job_id)
+        running = job.state is JobState.RUNNING and not life.lease_expired(job, _now())
+        if job.state.terminal or job.state is JobState.PAUSED or running:
+            return None
+        failure = JobFailure(FailureClass.INTERNAL, "DELIVERIES_EXHAUSTED", cause)
+        return self._change(connection, job_id, lambda job: life.abandoned(job, failure, _now()))
+
+    def lost(self, connection: Connection, expired_before: datetime) -> Sequence[Job]:
+        """RUNNING jobs whose lease ended before then and whom nobody claimed since."""
+        query = self._jobs.select().where(
+            self._jobs.c.state == JobState.RUNNING.value, self._jobs.c.lease_expires < expired_before
+        )
+        return [_job(row) for row in connection.execute(query)]
+
+    def unfinished(self, connection: Connection) -> Sequence[Job]:
+        query = self._jobs.select().where(self._jobs.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value]))
+        return [_job(row) for row in connection.execute(query)]
+
+    def expire_lease(self, connection: Connection, job: Job) -> None:
+        """Only where the owner is known to be dead: the embedded mode at start-up."""
+        query = self._jobs.update().where(self._jobs.c.id == job.id, self._jobs.c.attempt == job.attempt)
+        connection.execute(query.values(lease_expires=_now()))
+
+    def enqueue_again(self, connection: Connection, job: Job) -> None:
+        self._write(connection, job, replace(job, enqueued=job.enqueued + 1))
+        self._enqueue(connection, replace(job, enqueued=job.enqueued + 1))
+
+    # --- how a change is written
+
+    def _change(self, connection: Connection, job_id: str, transition: Transition) -> Job:
+        for _ in range(_CAS_TRIES):
+            before = self._load(connection, job_id)
+            after = transition(before)
+            queued = after.state is JobState.QUEUED and before.state is JobState.PAUSED
+            if queued:
+                after = replace(after, enqueued=after.enqueued + 1)
+            if not self._write(connection, before, after):
+                continue
+            after = replace(after, revision=before.revision + 1)
+            if after.state is not before.state or after.attempt != before.attempt:
+                self._announce(connection, after, enqueue=queued)
+            return after
+        raise Unavailable(f"job {job_id} is changed by too many at once")
+
+    def _write(self, connection: Connection, before: Job, after: Job) -> bool:
+        """Compare-and-set on the revision: False when somebody else wrote since `before` was read."""
+        values = _row(replace(after, revision=before.revision + 1))
+        query = self._jobs.update().where(self._jobs.c.id == before.id, self._jobs.c.revision == before.revision)
+        return connection.execute(query.values(**values)).rowcount == 1
+
+    def _announce(self, connection: Connection, job: Job, *, enqueue: bool = True) -> None:
+        self._outbox.add_event(connection, state_event(self.service, job))
+        for event in self._on_change(connection, job):
+            self._outbox.add_event(connection, event)
+        if enqueue and job.state is JobState.QUEUED:
+            self._enqueue(connection, job)
+
+    def _enqueue(self, connection: Connection, job: Job) -> None:
+        message_id = f"{self.service}:{job.id}:{job.enqueued}"
+        self._outbox.add_work(connection, QueuedWork(self.service, job.id, message_id, job.traceparent))
+
+    def _load(self, connection: Connection, job_id: str) -> Job:
+        row = connection.execute(self._jobs.select().where(self._jobs.c.id == job_id)).first()
+        if row is None:
+            raise NotFound(f"job {job_id} does not exist")
+        return _job(row)
+
+
+def _retry_after(job: Job, now: datetime) -> float:
+    if job.state is JobState.RUNNING and job.lease_expires:
+        return max((job.lease_expires - now).total_seconds(), 0.1)
+    if job.state is JobState.QUEUED and job.not_before:
+        return max((job.not_before - now).total_seconds(), 0.1)
+    return 0.0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _row(job: Job) -> dict[str, Any]:
+    values = {name: getattr(job, name) for name in job.__dataclass_fields__}
+    values["state"] = job.state.value
+    values["spec"] = dict(job.spec)
+    values["result"] = dict(job.result)
+    progress = asdict(job.progress)
+    progress["updated"] = job.progress.updated.isoformat() if job.progress.updated else None
+    values["progress"] = progress
+    values["failure"] = asdict(job.failure) if job.failure else None
+    return values
+
+
+def _job(row: sa.Row[Any]) -> Job:
+    values = dict(row._mapping)
+    values["state"] = JobState(values["state"])
+    progress = dict(values["progress"])
+    progress["updated"] = datetime.fromisoformat(progress["updated"]) if progress["updated"] else None
+    values["progress"] = Progress(**progress)
+    if failure := values["failure"]:
+        values["failure"] = JobFailure(
+            FailureClass(failure["failure_class"]),
+            failure["reason"],
+            failure["message"],
+            tuple((field, description) for field, description in failure["violations"]),
+        )
+    return Job(**values)

@@ -1,0 +1,251 @@
+"""How a service's processes live: open resources, serve or work until told to stop, drain, close.
+
+One image, three commands: `migrate` brings the schema up to date, `serve` answers calls and relays messages,
+`work` does jobs. `fragua up` runs the same functions for all services in one process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Generic, NoReturn, TypeVar
+
+import sqlalchemy as sa
+import structlog
+
+from fragua_platform.artifacts import open_artifact_store
+from fragua_platform.artifacts.store import ArtifactStore
+from fragua_platform.database import Database, require_current_schema, upgrade_schema
+from fragua_platform.errors import FraguaError, Unavailable
+from fragua_platform.events import open_event_bus
+from fragua_platform.events.bus import DeliveryPolicy, EventBus, EventHandler
+from fragua_platform.events.outbox import Outbox, OutboxRelay
+from fragua_platform.grpc.server import GrpcServer, Servicer
+from fragua_platform.jobs.attempt import JobKind, Workshop
+from fragua_platform.jobs.keeper import JobKeeper
+from fragua_platform.jobs.store import JobStore
+from fragua_platform.jobs.worker import Worker
+from fragua_platform.logging import configure_logging
+from fragua_platform.settings import PlatformSettings
+from fragua_platform.telemetry import configure_tracing, serve_metrics
+
+log = structlog.get_logger()
+S = TypeVar("S", bound=PlatformSettings)
+
+_START_PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The adapters that settings chose, open and answering."""
+
+    database: Database
+    artifacts: ArtifactStore
+    bus: EventBus
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """One row of a service's table of reactions: what it hears, and what it does then."""
+
+    durable: str
+    subjects: tuple[str, ...]
+    handler: EventHandler
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service as its `bootstrap.py` wired it."""
+
+    name: str
+    servicers: Sequence[Servicer]
+    jobs: JobStore
+    kind: JobKind
+    reactions: Sequence[Reaction] = ()
+
+
+@dataclass(frozen=True)
+class ServiceDefinition(Generic[S]):
+    """What `__main__` and `fragua up` need to know to run a service."""
+
+    settings: type[S]
+    metadata: sa.MetaData
+    migrations: Path
+    build: Callable[[S, Resources], Service]
+
+
+@asynccontextmanager
+async def open_resources(
+    definition: ServiceDefinition[S], settings: S, *, bus: EventBus | None = None
+) -> AsyncIterator[Resources]:
+    """Connect to everything, waiting a while for what is still starting. `bus` is shared when given."""
+    async with AsyncExitStack() as stack:
+        database = Database(settings.database_url.get_secret_value())
+        stack.push_async_callback(database.close)
+        await _patiently("database", database.check)
+        await asyncio.to_thread(_prepare_schema, database, definition.migrations)
+        artifacts = open_artifact_store(
+            settings.artifacts_url,
+            access_key=settings.artifacts_access_key.get_secret_value(),
+            secret_key=settings.artifacts_secret_key.get_secret_value(),
+        )
+        await _patiently("artifacts", artifacts.check)
+        if bus is None:
+            bus = await _patiently("events", lambda: open_event_bus(settings.events_url.get_secret_value()))
+            stack.push_async_callback(bus.close)
+        yield Resources(database, artifacts, bus)
+
+
+def _prepare_schema(database: Database, migrations: Path) -> None:
+    # An embedded database has one owner, who may migrate it; a shared one is migrated by a step of the deployment.
+    if database.embedded:
+        upgrade_schema(database, migrations)
+    else:
+        require_current_schema(database, migrations)
+
+
+async def _patiently(what: str, connect: Callable[[], Any]) -> Any:
+    deadline = asyncio.get_running_loop().time() + _START_PATIENCE_SECONDS
+    while True:
+        try:
+            return await connect()
+        except Unavailable as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            log.warning("waiting_for_dependency", dependency=what, message=error.message)
+        await asyncio.sleep(0.5)
+
+
+@asynccontextmanager
+async def serving(
+    definition: ServiceDefinition[S], settings: S, service: Service, resources: Resources
+) -> AsyncIterator[GrpcServer]:
+    """The API, the relay, the keeper and the reactions of one service, drained on the way out."""
+    outbox = Outbox(definition.metadata.tables["outbox"])
+    relay = OutboxRelay(resources.database, outbox, resources.bus, service.name)
+    keeper = JobKeeper(resources.database, service.jobs, resources.bus, lease_of(settings))
+    async with AsyncExitStack() as stack:
+        # Subscriptions first: the embedded bus delivers only to those who are there when the relay publishes.
+        for reaction in service.reactions:
+            subscription = await resources.bus.subscribe(reaction.durable, reaction.subjects, reaction.handler)
+            stack.push_async_callback(subscription.stop)
+        letters = await keeper.watch_dead_letters()
+        stack.push_async_callback(letters.stop)
+        await keeper.recover()
+        for loop in (relay.run(), keeper.run()):
+            stack.push_async_callback(_cancel, asyncio.create_task(_or_exit(loop)))
+        server = GrpcServer(service.servicers, settings)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        log.info("serving", address=server.address)
+        yield server
+
+
+@asynccontextmanager
+async def working(settings: S, service: Service, resources: Resources) -> AsyncIterator[Worker]:
+    """One worker of a service, drained on the way out."""
+    directory = Path(settings.data_dir) / "work" / service.name
+    worker = Worker(
+        Workshop(
+            database=resources.database,
+            jobs=service.jobs,
+            artifacts=resources.artifacts,
+            kind=service.kind,
+            directory=directory.resolve(),
+            lease=lease_of(settings),
+            io_patience=timedelta(seconds=settings.io_patience_seconds),
+        ),
+        resources.bus,
+        DeliveryPolicy(ack_wait=settings.lease_seconds, max_deliveries=settings.max_deliveries),
+    )
+    task = asyncio.create_task(_or_exit(worker.run()))
+    try:
+        yield worker
+    finally:
+        worker.drain()
+        _, late = await asyncio.wait({task}, timeout=settings.drain_seconds)
+        if late:
+            log.warning("drain_took_too_long", seconds=settings.drain_seconds)
+            await _cancel(task)
+
+
+def lease_of(settings: PlatformSettings) -> timedelta:
+    return timedelta(seconds=settings.lease_seconds)
+
+
+async def _or_exit(loop: Any) -> None:
+    """A background loop that ends by a defect takes the process along: a supervisor restarts it, half a service lies."""
+    try:
+        await loop
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        log.exception("background_loop_failed")
+        signal.raise_signal(signal.SIGTERM)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@asynccontextmanager
+async def until_signalled() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def service_main(definition: ServiceDefinition[Any], arguments: list[str] | None = None) -> NoReturn:
+    """`python -m fragua_<service> serve | work | migrate`."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    commands = {"serve": _serve, "work": _work, "migrate": _migrate}
+    if len(arguments) != 1 or arguments[0] not in commands:
+        sys.exit("usage: python -m fragua_<service> serve | work | migrate")
+    try:
+        settings = definition.settings()
+        configure_logging(settings.service_name, settings.log_level, settings.log_format)
+        configure_tracing(settings.service_name)
+        asyncio.run(commands[arguments[0]](definition, settings))
+    except FraguaError as error:
+        problems = "".join(f"\n  {v.field}: {v.description}" for v in error.violations)
+        sys.exit(f"{error.message}{problems}")
+    sys.exit(0)
+
+
+async def _serve(definition: ServiceDefinition[S], settings: S) -> None:
+    serve_metrics(settings.metrics_port)
+    async with until_signalled() as stop, open_resources(definition, settings) as resources:
+        service = definition.build(settings, resources)
+        async with serving(definition, settings, service, resources):
+            await stop.wait()
+
+
+async def _work(definition: ServiceDefinition[S], settings: S) -> None:
+    serve_metrics(settings.metrics_port)
+    async with until_signalled() as stop, open_resources(definition, settings) as resources:
+        service = definition.build(settings, resources)
+        async with working(settings, service, resources):
+            await stop.wait()
+
+
+async def _migrate(definition: ServiceDefinition[S], settings: S) -> None:
+    database = Database(settings.database_url.get_secret_value())
+    await _patiently("database", database.check)
+    await asyncio.to_thread(upgrade_schema, database, definition.migrations)
+    log.info("migrated", service=settings.service_name)
+    await database.close()
