@@ -82,6 +82,7 @@ def test_postgres_refuses_a_wrong_password(postgres_server: PostgresServer) -> N
         psycopg.connect(postgres_server.url.replace("+psycopg", ""), password="not-the-password")
 
 
+@pytest.mark.usefixtures("nats_server", "postgres_server", "s3_server")
 def test_no_server_outlives_a_killed_session() -> None:
     session = textwrap.dedent(
         """

@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 from urllib.parse import parse_qs
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from hypercorn.typing import (
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    HTTPScope,
+    Scope,
+)
 from ministack import app as ministack
 from ministack.core.router import extract_access_key_id
 from ministack.services import iam
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 ACCESS_KEY = os.environ["S3_ACCESS_KEY"]
 SECRET_KEY = os.environ["S3_SECRET_KEY"]
@@ -28,16 +30,16 @@ ALLOW_ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action"
 REFUSAL = b"<Error><Code>InvalidAccessKeyId</Code><Message>This server knows one access key</Message></Error>"
 
 
-async def only_our_key(scope: Message, receive: Receive, send: Send) -> None:
+async def only_our_key(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     if scope["type"] == "http" and access_key_of(scope) != ACCESS_KEY:
         headers = [(b"content-type", b"application/xml"), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 403, "headers": headers})
-        await send({"type": "http.response.body", "body": REFUSAL})
+        await send(HTTPResponseStartEvent(type="http.response.start", status=403, headers=headers))
+        await send(HTTPResponseBodyEvent(type="http.response.body", body=REFUSAL, more_body=False))
         return
     await ministack.app(scope, receive, send)
 
 
-def access_key_of(scope: Message) -> str | None:
+def access_key_of(scope: HTTPScope) -> str | None:
     headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
     key: str | None = extract_access_key_id(headers, parse_qs(scope["query_string"].decode()))
     return key
