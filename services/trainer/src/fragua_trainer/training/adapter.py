@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import torch
+from fragua_platform.errors import InvalidInput, Violation
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 
-from fragua_platform.errors import InvalidInput, Violation
 from fragua_trainer.domain.training_spec import LoraSpec
 
 
@@ -63,5 +63,5 @@ def trainable_parameters(model: PeftModel) -> list[tuple[str, nn.Parameter]]:
 
 
 def _linear_layers(model: PreTrainedModel) -> list[str]:
-    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    head = model.get_output_embeddings()
     return [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head]

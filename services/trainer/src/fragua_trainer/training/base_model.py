@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from fragua_platform.errors import Corrupted, InvalidInput
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
@@ -21,7 +22,6 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from fragua_platform.errors import Corrupted, InvalidInput
 from fragua_trainer.domain.training_spec import Precision
 from fragua_trainer.training.examples import ChatFormat
 from fragua_trainer.training.hardware import weights_type
@@ -85,9 +85,7 @@ def open_base_model(directory: Path) -> BaseModel:
 def empty_model(base: BaseModel) -> PreTrainedModel:
     """The model's layers without weights: enough to look at names and shapes, in no time and no memory."""
     with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-            base.config, trust_remote_code=False
-        )
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(base.config, trust_remote_code=False)
     return model
 
 

@@ -13,11 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from fragua_platform.errors import InvalidData, Violation
 from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from transformers import PreTrainedTokenizerBase
 
-from fragua_platform.errors import InvalidData, Violation
 from fragua_trainer.training.batch import IGNORED, Example
 
 VIOLATIONS_SHOWN = 50
@@ -73,7 +73,7 @@ class _Problem:
         return Violation(f"{where}, {self.place}" if self.place else where, self.description)
 
 
-class _Refused(Exception):
+class _RowError(Exception):
     """The row at hand cannot be used; `place` says where in it."""
 
     def __init__(self, description: str, place: str = "") -> None:
@@ -139,7 +139,7 @@ def _render_rows(path: Path, tokenizer: PreTrainedTokenizerBase, problems: list[
             except ValidationError as invalid:
                 for problem in invalid.errors(include_url=False):
                     problems.append(_Problem(path.name, number, _json_path(problem["loc"]), problem["msg"]))
-            except _Refused as refused:
+            except _RowError as refused:
                 problems.append(_Problem(path.name, number, refused.place, refused.description))
 
 
@@ -148,7 +148,7 @@ def _refuse_control_tokens(row: _Row, control_tokens: list[str]) -> None:
     for index, message in enumerate(row.messages):
         for token in control_tokens:
             if token in message.content:
-                raise _Refused(
+                raise _RowError(
                     f"holds {token!r}, a control token of the base model: remove it or write it differently",
                     f"messages[{index}].content",
                 )
@@ -158,22 +158,22 @@ def _render(row: _Row, line: int, tokenizer: PreTrainedTokenizerBase) -> _Render
     messages = [message.model_dump() for message in row.messages]
     answers = [index for index, message in enumerate(row.messages) if message.role == "assistant"]
     if not answers:
-        raise _Refused("no message has the role assistant, so there is nothing to learn", "messages")
+        raise _RowError("no message has the role assistant, so there is nothing to learn", "messages")
     starts = []
     try:
         text = str(tokenizer.apply_chat_template(messages, tokenize=False))
         for index in answers:
             if not row.messages[index].content.strip():
-                raise _Refused("is empty, so there is nothing to learn", f"messages[{index}].content")
+                raise _RowError("is empty, so there is nothing to learn", f"messages[{index}].content")
             asked = str(tokenizer.apply_chat_template(messages[:index], tokenize=False, add_generation_prompt=True))
             if not text.startswith(asked):
-                raise _Refused(
+                raise _RowError(
                     "the base's chat template writes the conversation before this turn differently once it is there",
                     f"messages[{index}]",
                 )
             starts.append(len(asked))
     except TemplateError as objection:
-        raise _Refused(f"the base's chat template refuses them: {objection}", "messages") from objection
+        raise _RowError(f"the base's chat template refuses them: {objection}", "messages") from objection
     return _Rendered(line, text, starts)
 
 
@@ -187,18 +187,18 @@ def _tokenise(rows: list[_Rendered], chat: ChatFormat, file: str, problems: list
     for row, tokens, offsets in zip(rows, encoded["input_ids"], encoded["offset_mapping"], strict=True):
         try:
             yield _supervise(row, tokens, offsets, chat)
-        except _Refused as refused:
+        except _RowError as refused:
             problems.append(_Problem(file, row.line, refused.place, refused.description))
 
 
 def _supervise(row: _Rendered, tokens: list[int], offsets: list[tuple[int, int]], chat: ChatFormat) -> Example:
     if len(tokens) > chat.max_length:
-        raise _Refused(
+        raise _RowError(
             f"takes {len(tokens)} tokens, more than {chat.limit_name} = {chat.max_length}: "
             "the end of its answer would be cut; shorten the row or raise the limit"
         )
     if max(tokens) >= chat.vocabulary_size:
-        raise _Refused(
+        raise _RowError(
             f"holds token {max(tokens)}, but the base model has {chat.vocabulary_size} embeddings: "
             "this tokenizer belongs to another model"
         )
@@ -207,7 +207,7 @@ def _supervise(row: _Rendered, tokens: list[int], offsets: list[tuple[int, int]]
         first = next((at for at, (begins, _) in enumerate(offsets) if begins >= start), len(tokens))
         last = next((at for at in range(first, len(tokens)) if tokens[at] in chat.end_of_turn), None)
         if last is None:
-            raise _Refused(
+            raise _RowError(
                 "the base's chat template closes the answer with no token that stops generation, so a model trained "
                 "on it would never stop; name that token in eos_token or in generation_config.json"
             )

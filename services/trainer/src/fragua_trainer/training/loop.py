@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
-
 from fragua_platform.errors import FailureClass, FraguaError
 from fragua_platform.jobs.engine import Interrupted
+from torch.nn import functional
+
 from fragua_trainer.domain.training_spec import LoggingSpec
 from fragua_trainer.training.batch import IGNORED, Batch, Example, collate
 from fragua_trainer.training.checkpoint import Checkpoints
@@ -68,7 +68,7 @@ def take_step(run: Run, batches: Sequence[Batch], learning_rate: float, progress
         if progress is not None:
             progress.within_step(run.state, done, len(batches))
         share = summed_loss(run, batch) / supervised_tokens
-        share.backward()  # type: ignore[no-untyped-call]
+        share.backward()
         loss += share.detach()
     parameters = run.optimizer.param_groups[0]["params"]
     grad_norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRAD_NORM)

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import torch
-from transformers.utils.logging import disable_progress_bar
-
 from fragua_platform.errors import LimitExceeded
 from fragua_platform.jobs.engine import JobDirectory, Reporter
+from transformers.utils.logging import disable_progress_bar
+
 from fragua_trainer.domain.training_spec import Precision, TrainingSpec
 from fragua_trainer.training.adapter import attach_lora, match_targets
 from fragua_trainer.training.base_model import empty_model, load_base_model, open_base_model
@@ -27,7 +27,7 @@ def run(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int)
     """Train an adapter for `inputs/base` on `inputs/dataset` and leave it in `outputs/`."""
     started = datetime.now(UTC)
     torch.set_num_threads(threads)
-    disable_progress_bar()  # type: ignore[no-untyped-call]
+    disable_progress_bar()
     device = choose_device()
 
     # Whatever can be wrong with the inputs is found before the weights are read.

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import torch
 
-from fragua_trainer.domain.training_spec import ScheduleSpec, SchedulerShape
+from fragua_trainer.domain.training_spec import SchedulerShape, ScheduleSpec
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,54 @@
+"""The one place that picks the trainer's adapters and wires them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fragua.trainer.v1 import trainer_service_pb2_grpc
+from fragua_platform.events.outbox import Inbox
+from fragua_platform.grpc.client import open_channel
+from fragua_platform.grpc.server import GrpcService
+from fragua_platform.jobs.desk import JobDesk
+from fragua_platform.jobs.store import JobStore
+from fragua_platform.runtime import Resources, Service, ServiceDefinition
+from fragua_trainer.adapters.dataset_client import DatasetClient
+from fragua_trainer.adapters.registry import Registry
+from fragua_trainer.adapters.tables import metadata
+from fragua_trainer.api.servicer import TrainerServicer
+from fragua_trainer.application import Adapters, Training
+from fragua_trainer.base_models import BaseModels
+from fragua_trainer.reactions import reactions
+from fragua_trainer.settings import TrainerSettings
+from fragua_trainer.work import TrainingWork
+
+
+def build(settings: TrainerSettings, resources: Resources) -> Service:
+    database, store = resources.database, resources.artifacts
+    registry = Registry()
+    jobs = JobStore("trainer", metadata, on_change=registry.follow)
+    desk = JobDesk(
+        database, jobs, kind="training", collection="trainingJobs", max_attempts=settings.max_attempts
+    )
+    datasets = DatasetClient(open_channel(settings.dataset_endpoint, tls=settings.channel_tls()))
+    servicer = TrainerServicer(
+        desk,
+        Training(database, desk, registry, datasets),
+        Adapters(database, registry),
+        BaseModels(database, registry, store, Path(settings.data_dir) / "uploads", settings.max_base_model_bytes),
+    )
+    return Service(
+        name="trainer",
+        api=[
+            GrpcService(
+                trainer_service_pb2_grpc.add_TrainerServiceServicer_to_server,
+                servicer,
+                "fragua.trainer.v1.TrainerService",
+            )
+        ],
+        jobs=jobs,
+        kind=TrainingWork(database, store, registry, registry),
+        reactions=reactions(database, Inbox(metadata.tables["inbox"]), registry),
+    )
+
+
+DEFINITION = ServiceDefinition(TrainerSettings, metadata, Path(__file__).parent / "migrations", build)

@@ -1,0 +1,86 @@
+"""The registry's plain data: base models, and each branch's line of adapters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from fragua_platform.artifacts.bundle import Bundle
+
+
+class AdapterState(StrEnum):
+    """`model_registry.status`."""
+
+    PENDING_TRAINING = "pending-training"
+    TRAINING = "training"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    name: str
+    """`baseModels/{model}/revisions/{revision}`"""
+    architecture: str
+    bundle: Bundle
+    created: datetime
+
+
+@dataclass(frozen=True)
+class AdapterScore:
+    """What one evaluation reported."""
+
+    evaluation: str
+    metric: str
+    base_score: float
+    tuned_score: float
+    item_count: int
+
+
+@dataclass(frozen=True)
+class Adapter:
+    branch: str
+    number: int
+    """1, 2, 3… within the branch; a failed training keeps its number."""
+    state: AdapterState
+    training_job: str
+    dataset_version: str
+    base_model: str
+    created: datetime
+    ready: datetime | None = None
+    bundle: Bundle | None = None
+    trainable_parameters: int = 0
+    final_loss: float | None = None
+    validation_loss: float | None = None
+    scores: tuple[AdapterScore, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return adapter_name(self.branch, self.number)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured value of a run."""
+
+    attempt: int
+    step: int
+    name: str
+    value: float
+    recorded: datetime
+
+
+def adapter_name(branch: str, number: int) -> str:
+    return f"branches/{branch}/adapters/{number}"
+
+
+def adapter_prefix(branch: str, number: int) -> str:
+    """Where an adapter lies in the artifact store."""
+    return f"models/lora/{branch}/{number}"
+
+
+def base_model_prefix(name: str) -> str:
+    """`baseModels/tiny/revisions/abc` lies at `models/base/tiny/abc`."""
+    _, model, _, revision = name.split("/")
+    return f"models/base/{model}/{revision}"

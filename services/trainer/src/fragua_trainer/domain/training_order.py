@@ -1,0 +1,28 @@
+"""What a client orders: the references of a training job together with the engine's specification."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from fragua_trainer.domain.training_spec import TrainingSpec
+
+
+class TrainingOrder(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset_version: str
+    base_model: str
+    spec: TrainingSpec
+    evaluate_after: bool = False
+
+
+class ResolvedOrder(BaseModel):
+    """The order with everything it refers to pinned by digest; kept as the job's spec."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    order: TrainingOrder
+    dataset_prefix: str
+    dataset_manifest_sha256: str
+    base_prefix: str
+    base_manifest_sha256: str

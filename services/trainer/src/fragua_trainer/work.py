@@ -1,0 +1,93 @@
+"""The trainer's part in the life of a job: inputs in, adapter out, metrics kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from sqlalchemy.engine import Connection
+
+from fragua_platform.artifacts.bundle import Bundle, fetch_bundle, find_bundle, publish_bundle
+from fragua_platform.artifacts.store import ArtifactStore
+from fragua_platform.database import Database
+from fragua_platform.jobs.engine import JobDirectory
+from fragua_platform.jobs.job import Job
+from fragua_trainer.application import ModelRegistry
+from fragua_trainer.domain.registry import Adapter, Metric, adapter_prefix
+from fragua_trainer.domain.training_order import ResolvedOrder
+
+
+class MetricsJournal(Protocol):
+    def add_metrics(self, connection: Connection, training_job: str, metrics: list[Metric]) -> None: ...
+
+
+class TrainingWork:
+    """Implements `fragua_platform.jobs.attempt.JobKind`."""
+
+    engine = "fragua_trainer.training"
+
+    def __init__(
+        self, database: Database, store: ArtifactStore, registry: ModelRegistry, journal: MetricsJournal
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._registry = registry
+        self._journal = journal
+
+    async def prepare(self, job: Job, directory: JobDirectory) -> None:
+        order = ResolvedOrder.model_validate(job.spec)
+        inputs = directory.inputs
+        await fetch_bundle(
+            self._store, order.base_prefix, inputs / "base", manifest_sha256=order.base_manifest_sha256
+        )
+        await fetch_bundle(
+            self._store, order.dataset_prefix, inputs / "dataset", manifest_sha256=order.dataset_manifest_sha256
+        )
+        provenance = {
+            "training_job": job.name,
+            "dataset_version": order.order.dataset_version,
+            "dataset_manifest_sha256": order.dataset_manifest_sha256,
+            "base_model": order.order.base_model,
+            "base_manifest_sha256": order.base_manifest_sha256,
+        }
+        spec = order.order.spec.model_copy(update={"provenance": provenance})
+        (directory.root / "spec.json").write_text(spec.model_dump_json(indent=1), "utf-8")
+
+    async def publish(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
+        adapter = await self._adapter_of(job)
+        provenance = {"training_job": job.name, "attempt": str(job.attempt)}
+        bundle = await publish_bundle(
+            self._store, adapter_prefix(adapter.branch, adapter.number), directory.outputs, provenance
+        )
+        return await self._result(bundle)
+
+    async def find_published(self, job: Job) -> Mapping[str, Any] | None:
+        adapter = await self._adapter_of(job)
+        bundle = await find_bundle(self._store, adapter_prefix(adapter.branch, adapter.number))
+        return await self._result(bundle) if bundle else None
+
+    async def _result(self, bundle: Bundle) -> Mapping[str, Any]:
+        """What the published files say of themselves."""
+        ref = bundle.manifest.file("training_info.json").ref
+        info = json.loads(await self._store.get_bytes(ref.key, sha256=ref.sha256))
+        return {
+            "bundle": bundle.model_dump(mode="json"),
+            "trainable_parameters": info["trainable_parameters"],
+            "final_loss": _last(info["loss"]),
+            "validation_loss": _last(info["validation_loss"]),
+        }
+
+    async def _adapter_of(self, job: Job) -> Adapter:
+        return await self._database.run(lambda connection: self._registry.adapter_of(connection, job.name))
+
+    def record_metrics(self, connection: Connection, job: Job, step: int, metrics: Mapping[str, float]) -> None:
+        now = datetime.now(UTC)
+        rows = [Metric(job.attempt, step, name, value, now) for name, value in metrics.items()]
+        self._journal.add_metrics(connection, job.name, rows)
+
+
+def _last(series: Mapping[str, float] | None) -> float | None:
+    """The last value of a loss summary; None when it was never measured."""
+    return series["last"] if series else None
