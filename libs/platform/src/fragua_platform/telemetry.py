@@ -89,7 +89,8 @@ def serve_metrics(port: int, host: str = "127.0.0.1") -> Callable[[], None]:
         server, thread = start_http_server(port, addr=host)
     except OSError as taken:
         raise FailedPrecondition(
-            f"cannot serve metrics on {host}:{port} ({taken.strerror}); choose another FRAGUA_METRICS_PORT, or 0 for none"
+            f"cannot serve metrics on {host}:{port} ({taken.strerror}): "
+            "choose another FRAGUA_METRICS_PORT, or 0 for none"
         ) from taken
 
     def stop() -> None:
