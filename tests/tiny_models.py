@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -45,9 +46,21 @@ _TOKENIZER_TEXT = [
 ]
 
 
-@cache
 def make_tiny_tokenizer() -> PreTrainedTokenizerFast:
     """A byte-level BPE of 416 tokens with ChatML turns; `<|im_end|>` ends a turn and padding has its own token."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(_trained_bpe()),
+        bos_token="<|bos|>",
+        eos_token="<|im_end|>",
+        pad_token="<|pad|>",
+        extra_special_tokens=["<|im_start|>"],
+        chat_template=CHATML_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+@cache
+def _trained_bpe() -> str:
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -63,15 +76,8 @@ def make_tiny_tokenizer() -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     bpe.train_from_iterator(_TOKENIZER_TEXT * 20, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
-        bos_token="<|bos|>",
-        eos_token="<|im_end|>",
-        pad_token="<|pad|>",
-        extra_special_tokens=["<|im_start|>"],
-        chat_template=CHATML_TEMPLATE,
-        clean_up_tokenization_spaces=False,
-    )
+    serialised: str = bpe.to_str()
+    return serialised
 
 
 def make_tiny_llama(directory: Path, seed: int, hidden: int = 64, layers: int = 2, strong: bool = False) -> Path:
@@ -91,7 +97,7 @@ def make_tiny_phi3(directory: Path, seed: int, hidden: int = 64, layers: int = 2
     return _write(Phi3ForCausalLM(Phi3Config(**_shape(hidden, layers))), directory, seed, strong)
 
 
-def _shape(hidden: int, layers: int) -> dict[str, int]:
+def _shape(hidden: int, layers: int) -> dict[str, Any]:
     tokenizer = make_tiny_tokenizer()
     return {
         "vocab_size": len(tokenizer),

@@ -1,11 +1,13 @@
 """Saves a run so that another process goes on exactly where it stopped, and restores it.
 
-A checkpoint is a folder: `tensors.safetensors` (adapter, optimizer, random-number generators), `state.json` (the step,
-the losses so far and what the run was asked to do) and `metrics.jsonl` as it was at that step. No pickle anywhere.
+A checkpoint is a folder: `tensors.safetensors` (adapter, optimizer, random-number generators), `metrics.jsonl` as it was
+at that step, and `state.json` (the step, the losses so far, what the run was asked to do, digests of the two other
+files). No pickle anywhere.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -43,9 +45,13 @@ class Checkpoints:
             shutil.rmtree(leftover, ignore_errors=True)
         unfinished.mkdir(parents=True)
         save_file(_tensors(run), unfinished / TENSORS_FILE)
-        state = {"fingerprint": self._fingerprint, "state": run.state.model_dump()}
-        (unfinished / STATE_FILE).write_text(json.dumps(state, indent=2), "utf-8")
         shutil.copyfile(self._metrics_file, unfinished / self._metrics_file.name)
+        state = {
+            "fingerprint": self._fingerprint,
+            "state": run.state.model_dump(),
+            "sha256": {path.name: _digest(path) for path in unfinished.iterdir()},
+        }
+        (unfinished / STATE_FILE).write_text(json.dumps(state, indent=2), "utf-8")
         for path in (*unfinished.iterdir(), unfinished):
             _sync(path)
         unfinished.rename(final)
@@ -58,6 +64,9 @@ class Checkpoints:
             saved = json.loads((directory / STATE_FILE).read_text("utf-8"))
             self._refuse_other_run(saved["fingerprint"])
             state = RunState.model_validate(saved["state"])
+            for name in (TENSORS_FILE, self._metrics_file.name):
+                if _digest(directory / name) != saved["sha256"][name]:
+                    raise ValueError(f"{name} has changed since it was written")
             _put_tensors(run, load_file(directory / TENSORS_FILE))
             shutil.copyfile(directory / self._metrics_file.name, self._metrics_file)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, ValidationError) as damaged:
@@ -105,6 +114,11 @@ def _put_tensors(run: Run, tensors: dict[str, torch.Tensor]) -> None:
     torch.set_rng_state(tensors["random.cpu"])
     if run.device.type == "cuda" and "random.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random.cuda"], run.device)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

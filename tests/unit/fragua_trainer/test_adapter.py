@@ -1,0 +1,81 @@
+"""Which layers an adapter goes on, and what the base model must bring."""
+
+from pathlib import Path
+
+import pytest
+from fragua_platform.errors import Corrupted, InvalidInput
+from fragua_trainer.domain.training_spec import LoraSpec, Precision
+from fragua_trainer.training.adapter import attach_lora, match_targets, trainable_parameters
+from fragua_trainer.training.base_model import empty_model, load_base_model, open_base_model
+from fragua_trainer.training.hardware import choose_precision
+from torch import device
+
+from tests.tiny_models import make_tiny_llama, make_tiny_phi3
+
+CPU = device("cpu")
+
+
+def test_no_names_take_every_linear_layer_but_the_head(tmp_path: Path) -> None:
+    phi3 = empty_model(open_base_model(make_tiny_phi3(tmp_path, seed=1)))
+
+    assert match_targets(phi3, LoraSpec()) == {"down_proj": 2, "gate_up_proj": 2, "o_proj": 2, "qkv_proj": 2}
+
+
+def test_every_name_that_matches_nothing_is_reported_with_what_there_is(tmp_path: Path) -> None:
+    phi3 = empty_model(open_base_model(make_tiny_phi3(tmp_path, seed=1)))
+
+    with pytest.raises(InvalidInput) as refused:
+        match_targets(phi3, LoraSpec(target_modules=("q_proj", "v_proj", "o_proj")))
+
+    assert [violation.field for violation in refused.value.violations] == ["lora.target_modules"] * 2
+    assert "'q_proj' matches no linear layer" in refused.value.violations[0].description
+    assert "it has down_proj, gate_up_proj, o_proj, qkv_proj" in refused.value.violations[0].description
+
+
+def test_only_the_adapter_trains_and_starts_as_no_change(tmp_path: Path) -> None:
+    base = open_base_model(make_tiny_llama(tmp_path, seed=1))
+    lora = LoraSpec(rank=4, target_modules=("q_proj",))
+    model = attach_lora(load_base_model(base, Precision.FP32, CPU), lora, match_targets(empty_model(base), lora), 1, "")
+
+    parameters = dict(trainable_parameters(model))
+
+    # Two layers, each 4 x 64 down and 64 x 4 up.
+    assert sum(parameter.numel() for parameter in parameters.values()) == 2 * 2 * 4 * 64
+    assert all((parameter == 0).all() for name, parameter in parameters.items() if "lora_B" in name)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("config.json", "no config.json"),
+        ("model.safetensors", r"no \*.safetensors"),
+        ("chat_template.jinja", "no chat template"),
+    ],
+)
+def test_an_incomplete_base_model_says_what_it_lacks(tmp_path: Path, missing: str, message: str) -> None:
+    make_tiny_llama(tmp_path, seed=1)
+    (tmp_path / missing).unlink()
+
+    with pytest.raises(InvalidInput, match=message):
+        open_base_model(tmp_path)
+
+
+def test_damaged_weights_are_told_apart_from_a_wrong_request(tmp_path: Path) -> None:
+    weights = make_tiny_llama(tmp_path, seed=1) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+
+    with pytest.raises(Corrupted, match="damaged"):
+        load_base_model(open_base_model(tmp_path), Precision.FP32, CPU)
+
+
+def test_a_longer_limit_than_the_base_can_read_is_the_base_s(tmp_path: Path) -> None:
+    chat = open_base_model(make_tiny_llama(tmp_path, seed=1)).chat_format(max_length=2048)
+
+    assert (chat.max_length, chat.limit_name) == (512, "the base model's max_position_embeddings")
+
+
+def test_a_small_base_stays_in_fp32_on_a_cpu_unless_asked(tmp_path: Path) -> None:
+    base = make_tiny_llama(tmp_path, seed=1)
+
+    assert choose_precision(Precision.AUTO, CPU, base) is Precision.FP32
+    assert choose_precision(Precision.BF16, CPU, base) is Precision.BF16
