@@ -26,6 +26,10 @@ class DeliveryPolicy:
     backoff: tuple[float, ...] = (1.0, 5.0, 30.0)
     """Delay in seconds before delivery 2, 3, 4…; the last one repeats."""
 
+    def delay_after(self, number: int) -> float:
+        """Seconds between the end of delivery `number` and the next one."""
+        return self.backoff[min(number, len(self.backoff)) - 1] if self.backoff else 0.0
+
 
 @dataclass(frozen=True)
 class QueuedWork:
@@ -40,14 +44,18 @@ class QueuedWork:
 
 
 class Delivery(Protocol):
-    """One delivery of a unit of work: a lease that lasts `ack_wait` and is extended by `in_progress`."""
+    """One delivery of a unit of work: a lease that lasts `ack_wait` and is extended by `in_progress`.
+
+    Only the holder of the latest delivery may call these: a worker that lost the job to another attempt stays silent.
+    They raise `Unavailable` when the bus does not answer; then the lease runs out and the unit is delivered again.
+    """
 
     work: QueuedWork
     number: int
     """1 for the first delivery of this message."""
 
     async def in_progress(self) -> None:
-        """Extend the lease."""
+        """Extend the lease by another `ack_wait`."""
         ...
 
     async def ack(self) -> None:
@@ -55,7 +63,7 @@ class Delivery(Protocol):
         ...
 
     async def retry(self, delay: float) -> None:
-        """Give it back; it is delivered again after `delay` seconds."""
+        """Give it back; it is delivered again after `delay` seconds, or is a dead letter if this was the last time."""
         ...
 
 
@@ -66,14 +74,18 @@ class Subscription(Protocol):
 
 
 class WorkQueue(Protocol):
-    async def pull(self, timeout: float) -> Delivery | None:
-        """The next unit of work, or None when none came within `timeout` seconds."""
+    # Running out of time is an answer here, not an error; hence a parameter and no asyncio.timeout.
+    async def pull(self, timeout: float) -> Delivery | None:  # noqa: ASYNC109
+        """The next unit of work, or None when none came within `timeout` seconds.
+
+        A bus that is away looks like an empty queue and is logged; `EventBus.check` tells the difference.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """Work that was delivered as often as allowed and acknowledged by nobody."""
+    """Work that was delivered as often as allowed and acknowledged by nobody; the queue has forgotten it."""
 
     work: QueuedWork
     deliveries: int
@@ -89,15 +101,16 @@ class EventBus(Protocol):
     - `publish` and `enqueue` return after the message is safe; they raise `Unavailable` when it may not be.
       The same id again within two minutes has no effect.
     - A subscription is durable by its name: events published while its process is away are delivered later, at least
-      once. A handler that raises is called again by the delivery policy's backoff; after `max_deliveries` the event
-      goes to the dead letters and the subscription moves on.
-    - Work queues give each unit to one worker at a time, again after `ack_wait` without a sign of life. After
-      `max_deliveries` the dead-letter handler is called (once per unit, by whichever process subscribed) and the
-      queue forgets the unit.
+      once; several subscribers of one name share its events, and a new name begins with the oldest event that the bus
+      retains. A handler that raises is called again by the delivery
+      policy's backoff; after `max_deliveries` the event goes to the dead letters and the subscription moves on.
+      A handler ends within `ack_wait`: after that somebody else gets the event, too.
+    - Work queues give each unit to one worker at a time, again after `ack_wait` without a sign of life. Instead of
+      delivery `max_deliveries + 1` the unit leaves the queue as a dead letter, and the dead-letter handler is called
+      by whichever process subscribed: one of them, at least once, again while it raises.
+    - Names of durables and queues have letters, digits, `-` and `_`. The subjects of one subscription do not overlap.
+      Anything else is `InvalidInput`.
     """
-
-    remembers_work: bool
-    """Whether queued work outlives this process; where it does not, unfinished jobs are enqueued again at start."""
 
     async def publish(self, event: CloudEvent) -> None: ...
 
@@ -108,7 +121,10 @@ class EventBus(Protocol):
         ...
 
     def tail(self, subjects: Sequence[str], *, replay: bool = False) -> AsyncIterator[CloudEvent]:
-        """Watch events as they pass, for people; with `replay` the retained ones first. Not durable."""
+        """Watch events as they pass, for people; with `replay` the retained ones first. Not durable.
+
+        Subjects below `fragua.dead.events` show the events that a subscription gave up on.
+        """
         ...
 
     async def enqueue(self, work: QueuedWork) -> None: ...
@@ -121,4 +137,6 @@ class EventBus(Protocol):
         """Raise `Unavailable` unless the bus answers; for readiness."""
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Let every handler finish the message in hand, then let go of the bus."""
+        ...

@@ -1,0 +1,88 @@
+"""One connection to NATS: who it is, how it fails, and what it logs while it reconnects."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+
+from fragua_platform.errors import InvalidInput, LimitExceeded, Unavailable
+
+CONNECT_SECONDS = 10.0
+RECONNECT_PAUSE_SECONDS = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+async def connect(url: str, *, user: str | None, password: str | None, token: str | None, name: str) -> Client:
+    """Fails after some seconds when nobody answers; once connected, it reconnects for ever."""
+    servers = [server.strip() for server in url.split(",")]
+    addresses = ", ".join(_without_secrets(server) for server in servers)
+    client = Client()
+    last_trouble = "no answer"
+
+    async def note_trouble(trouble: Exception) -> None:
+        nonlocal last_trouble
+        last_trouble = str(trouble) or type(trouble).__name__
+        log.debug("nats_trouble", cause=last_trouble)
+
+    async def note_disconnect() -> None:
+        log.warning("nats_disconnected", servers=addresses, cause=last_trouble)
+
+    async def note_reconnect() -> None:
+        log.info("nats_reconnected", servers=addresses)
+
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await client.connect(
+                servers,
+                name=name,
+                user=user,
+                password=password,
+                token=token,
+                tls=ssl.create_default_context() if url.startswith("tls://") else None,
+                error_cb=note_trouble,
+                disconnected_cb=note_disconnect,
+                reconnected_cb=note_reconnect,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_PAUSE_SECONDS,  # type: ignore[arg-type]  # any number of seconds does
+            )
+    except (TimeoutError, OSError, nats.errors.Error) as failure:
+        await client.close()
+        raise Unavailable(
+            f"NATS at {addresses} is not to be had ({last_trouble}); start it, or set FRAGUA_EVENTS_URL"
+        ) from failure
+    except ValueError as malformed:
+        raise InvalidInput(f"{addresses} is not the address of a NATS server: {malformed}") from malformed
+    return client
+
+
+def server_version(client: Client) -> str:
+    version = client.connected_server_version
+    try:
+        return f"{version.major}.{version.minor}.{version.patch}"
+    except ValueError:  # a build that is no release
+        return ""
+
+
+@contextmanager
+def nats_errors(doing: str) -> Iterator[None]:
+    """Turns the client library's errors into the suite's."""
+    try:
+        yield
+    except nats.errors.MaxPayloadError as too_large:
+        raise LimitExceeded(f"{doing}: the message exceeds the server's max_payload") from too_large
+    except nats.errors.BadSubjectError as bad:
+        raise InvalidInput(f"{doing}: the subject is malformed") from bad
+    except (nats.errors.Error, OSError) as failure:
+        raise Unavailable(f"{doing}: {failure}") from failure
+
+
+def _without_secrets(server: str) -> str:
+    return urlsplit(server).netloc.rpartition("@")[2]
