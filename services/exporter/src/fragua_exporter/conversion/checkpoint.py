@@ -61,7 +61,8 @@ def read_headers(file: Path) -> dict[str, TensorEntry]:
     """Names, shapes and types in one safetensors file, checked against the length of the file."""
     try:
         with safe_open(file, framework="pt") as tensors:
-            slices = {name: tensors.get_slice(name) for name in tensors.keys()}
+            names: list[str] = tensors.keys()
+            slices = {name: tensors.get_slice(name) for name in names}
             return {name: TensorEntry(file, tuple(s.get_shape()), s.get_dtype()) for name, s in slices.items()}
     except FileNotFoundError as missing:
         raise InvalidData(f"{file.parent.name}/{file.name} is missing: copy the whole directory again") from missing

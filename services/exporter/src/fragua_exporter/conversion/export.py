@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 import time
@@ -83,7 +82,7 @@ def export(job: JobDirectory, reporter: Reporter) -> None:
     info.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", "utf-8")
     # The description goes last: its presence tells that the files beside it are complete and proven.
     for file in (*files.values(), modelfile, info):
-        os.replace(file, job.outputs / file.name)
+        file.replace(job.outputs / file.name)
     unproven.rmdir()
 
 
@@ -190,7 +189,8 @@ def describe(
         },
         "adapter": {"rank": adapter.rank, "scale": adapter.scale, "merged_matrices": len(adapter.updates)},
         "files": [
-            _file_entry(file) | {"quantization": quantization, "verification": verifications[quantization].as_document()}
+            _file_entry(file)
+            | {"quantization": quantization, "verification": verifications[quantization].as_document()}
             for quantization, file in files.items()
         ],
         "modelfile": _file_entry(modelfile),

@@ -1,6 +1,6 @@
 """Merges a PEFT LoRA adapter into its base, one tensor at a time and always in 32 bits.
 
-    W' = W + scale * (B @ A),  scale = alpha / r,  or alpha / sqrt(r) for rank-stabilised LoRA
+W' = W + scale * (B @ A),  scale = alpha / r,  or alpha / sqrt(r) for rank-stabilised LoRA
 """
 
 from __future__ import annotations
@@ -99,14 +99,16 @@ def load_adapter(directory: Path, plan: ModelPlan) -> Adapter:
         module, _, part = key.removeprefix(_PREFIX).rpartition(".lora_")
         name = f"{module}.weight"
         if not key.startswith(_PREFIX) or part not in ("A.weight", "B.weight"):
-            problems.append(Violation(key, "is no LoRA matrix that can be merged"))
+            problems.append(Violation(key, "is no LoRA matrix; save the adapter without embedding layers"))
         elif name not in places:
             problems.append(Violation(key, f"the base has no separate weight matrix {name!r}"))
         else:
             rows, columns = places[name]
             expected = (shape.r, columns) if part == "A.weight" else (rows, shape.r)
             if entries[key].shape != expected:
-                problems.append(Violation(key, f"has shape {list(entries[key].shape)}, the base needs {list(expected)}"))
+                problems.append(
+                    Violation(key, f"has shape {list(entries[key].shape)}, the base needs {list(expected)}")
+                )
             targets[name] = (f"{_PREFIX}{module}.lora_A.weight", f"{_PREFIX}{module}.lora_B.weight")
     for pair in targets.values():
         problems += [Violation(key, "is missing: A and B come in pairs") for key in pair if key not in entries]

@@ -16,7 +16,7 @@ from fragua_platform.errors import InvalidInput
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from fragua_exporter.conversion.chat_template import Message, TemplateFamily
+from fragua_exporter.conversion.chat_template import Message
 
 PARITY_TEXTS = (
     "La cigüeña voló según el año; el niño pequeño comió piña mañana.",
@@ -88,8 +88,8 @@ def run_reference(
     texts = tuple((text, tokenizer.encode(text)) for text in (*PARITY_TEXTS, conversation, probe.prompt))
     # The probe comes first: a model is never nearer to its training than on a question of its own subject.
     parity_ids = (probe.token_ids + tokenizer.encode(conversation))[: min(PARITY_POSITIONS, context_length)]
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
-    model = PeftModel.from_pretrained(model, adapter).eval()
+    base_model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+    model: Any = PeftModel.from_pretrained(base_model, adapter).eval()
     with torch.inference_mode():
         logits = model(torch.tensor([parity_ids])).logits[0]
         log_probabilities = torch.log_softmax(logits.double(), dim=-1).numpy()

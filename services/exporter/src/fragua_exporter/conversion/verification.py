@@ -127,13 +127,14 @@ def verify(
 
 def _check_tokens(model: llama_cpp.Llama, reference: Reference) -> TokenCheck:
     differing = tuple(
-        text for text, ids in reference.texts if tuple(model.tokenize(text.encode(), add_bos=False, special=True)) != ids
+        text
+        for text, ids in reference.texts
+        if tuple(model.tokenize(text.encode(), add_bos=False, special=True)) != ids
     )
     return TokenCheck(len(reference.texts), sum(len(ids) for _, ids in reference.texts), differing)
 
 
 def _check_logits(model: llama_cpp.Llama, reference: Reference, limit: DivergenceLimit) -> LogitCheck:
-    model.reset()
     model.eval(list(reference.parity_ids))
     positions = len(reference.parity_ids)
     logits = torch.from_numpy(np.array(model.scores[:positions], dtype=np.float64))
@@ -151,7 +152,6 @@ def _check_answer(
     stop_ids: frozenset[int],
     on_token: Callable[[], None],
 ) -> AnswerCheck:
-    model.reset()
     answer: list[int] = []
     for token in model.generate(list(reference.probe.token_ids), temp=0.0, repeat_penalty=1.0):
         answer.append(token)

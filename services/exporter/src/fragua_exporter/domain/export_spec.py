@@ -43,8 +43,8 @@ class ExportSpec(BaseModel):
 
     model_name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
     """Names the files (`<model_name>-<quantization>.gguf`) and the model inside Ollama."""
-    quantizations: Annotated[tuple[Quantization, ...], Field(min_length=1, max_length=len(Quantization))]
-    """The first one is the file that the Modelfile runs."""
+    quantizations: Annotated[tuple[Quantization, ...], Field(max_length=len(Quantization))]
+    """At least one, each once. The first one is the file that the Modelfile runs."""
     system_prompt: Annotated[str, StringConstraints(max_length=16_384)] = ""
     """Written into the Modelfile and used for the probe; empty leaves SYSTEM out."""
     parameters: SamplingParameters = SamplingParameters()
@@ -56,7 +56,9 @@ class ExportSpec(BaseModel):
 
     @field_validator("quantizations")
     @classmethod
-    def _each_once(cls, quantizations: tuple[Quantization, ...]) -> tuple[Quantization, ...]:
+    def _at_least_one_and_each_once(cls, quantizations: tuple[Quantization, ...]) -> tuple[Quantization, ...]:
+        if not quantizations:
+            raise ValueError(f"name at least one of {', '.join(Quantization)}")
         if len(set(quantizations)) < len(quantizations):
             raise ValueError("each quantization may be named once")
         return quantizations

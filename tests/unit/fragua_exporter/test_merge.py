@@ -1,0 +1,91 @@
+"""The merge equals PEFT's to the bit, and an adapter that cannot be merged exactly is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fragua_exporter.conversion.architectures import plan_model
+from fragua_exporter.conversion.checkpoint import open_checkpoint
+from fragua_exporter.conversion.merge import load_adapter
+from fragua_platform.errors import InvalidData, InvalidInput
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+from tests.tiny_models import make_tiny_llama
+from tests.unit.fragua_exporter.adapters import make_adapter
+
+
+@pytest.mark.parametrize("rank_stabilised", [False, True])
+def test_merged_weights_are_those_of_peft(base: Path, tmp_path: Path, rank_stabilised: bool) -> None:
+    directory = make_adapter(base, tmp_path, use_rslora=rank_stabilised)
+    checkpoint = open_checkpoint(base)
+    adapter = load_adapter(directory, plan_model(checkpoint))
+    theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), directory).merge_and_unload()
+    expected = theirs.state_dict()
+    assert len(adapter.updates) == 14
+    for name in checkpoint.entries:
+        assert torch.equal(adapter.merge(name, checkpoint.read(name)), expected[name]), name
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("use_dora", True),
+        ("modules_to_save", ["lm_head"]),
+        ("bias", "all"),
+        ("peft_type", "LOHA"),
+        ("init_lora_weights", "pissa"),
+        ("rank_pattern", {"q_proj": 8}),
+    ],
+)
+def test_more_than_plain_lora_is_refused_by_name(
+    adapter: Path, base: Path, tmp_path: Path, field: str, value: Any
+) -> None:
+    shutil.copytree(adapter, tmp_path / "adapter")
+    config = json.loads((adapter / "adapter_config.json").read_text("utf-8")) | {field: value}
+    (tmp_path / "adapter/adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(InvalidInput) as refused:
+        load_adapter(tmp_path / "adapter", plan_model(open_checkpoint(base)))
+    assert refused.value.reason == "UNSUPPORTED_ADAPTER"
+    assert refused.value.violations[0].field == f"adapter_config.json: {field}"
+
+
+def test_an_adapter_of_a_wider_base_is_refused_with_both_shapes(adapter: Path, tmp_path: Path) -> None:
+    other = make_tiny_llama(tmp_path, seed=1, hidden=128)
+    with pytest.raises(InvalidInput) as refused:
+        load_adapter(adapter, plan_model(open_checkpoint(other)))
+    assert refused.value.reason == "ADAPTER_MISMATCH"
+    assert "has shape [4, 64], the base needs [4, 128]" in {v.description for v in refused.value.violations}
+
+
+def test_an_adapter_of_a_deeper_base_is_refused_with_the_layers_that_are_missing(adapter: Path, tmp_path: Path) -> None:
+    other = make_tiny_llama(tmp_path, seed=1, layers=1)
+    with pytest.raises(InvalidInput) as refused:
+        load_adapter(adapter, plan_model(open_checkpoint(other)))
+    assert all(".layers.1." in violation.field for violation in refused.value.violations)
+
+
+def test_a_lost_half_and_an_embedding_update_are_named(adapter: Path, base: Path, tmp_path: Path) -> None:
+    shutil.copytree(adapter, tmp_path / "adapter")
+    file = tmp_path / "adapter/adapter_model.safetensors"
+    tensors = load_file(file)
+    lost = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
+    extra = "base_model.model.model.embed_tokens.lora_embedding_A"
+    save_file({name: t for name, t in tensors.items() if name != lost} | {extra: torch.ones(4, 416)}, file)
+    with pytest.raises(InvalidInput) as refused:
+        load_adapter(tmp_path / "adapter", plan_model(open_checkpoint(base)))
+    assert {violation.field for violation in refused.value.violations} == {lost, extra}
+
+
+def test_a_diverged_adapter_is_refused(adapter: Path, base: Path, tmp_path: Path) -> None:
+    shutil.copytree(adapter, tmp_path / "adapter")
+    file = tmp_path / "adapter/adapter_model.safetensors"
+    save_file({name: t * float("nan") for name, t in load_file(file).items()}, file)
+    with pytest.raises(InvalidData, match="diverged"):
+        load_adapter(tmp_path / "adapter", plan_model(open_checkpoint(base)))
