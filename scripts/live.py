@@ -20,7 +20,8 @@ from collections import deque
 from pathlib import Path
 
 NINJA_STEP = re.compile(r"\[(\d+)/(\d+)\] (.*)")
-PIP_STEP = re.compile(r"(Collecting|Downloading|Building|Preparing|Installing|Obtaining|Created|Successfully) .*")
+PIP_STEP = re.compile(r"(Collecting|Downloading|Building|Preparing|Obtaining) \S+")
+PIP_LAST_STEP = re.compile(r"Installing collected packages: (.*)")
 LINES_SHOWN_ON_FAILURE = 40
 SECONDS_BETWEEN_LINES_WITHOUT_A_TERMINAL = 15.0
 
@@ -30,8 +31,10 @@ def describe(line: str) -> str | None:
     if step := NINJA_STEP.search(line):
         done, total = int(step[1]), int(step[2])
         return f"step {done} of {total} ({done / total:.0%})  {step[3].rsplit('/', 1)[-1]}"
+    if step := PIP_LAST_STEP.search(line):
+        return f"Installing {step[1].count(',') + 1} packages"
     if step := PIP_STEP.search(line):
-        return step[0]
+        return step[0].rsplit("/", 1)[-1]
     return None
 
 
