@@ -68,6 +68,9 @@ class TrainingWork:
         bundle = await find_bundle(self._store, adapter_prefix(adapter.branch, adapter.number))
         return await self._result(bundle) if bundle else None
 
+    async def salvage(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
+        return {}
+
     async def _result(self, bundle: Bundle) -> Mapping[str, Any]:
         """What the published files say of themselves."""
         ref = bundle.manifest.file("training_info.json").ref

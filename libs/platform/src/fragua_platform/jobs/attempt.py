@@ -54,6 +54,10 @@ class JobKind(Protocol):
         """Upload the outputs, manifest last, and return the job's result. May run again for the same job."""
         ...
 
+    async def salvage(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
+        """Keep what a failed engine left that explains the failure; becomes the failed job's result."""
+        ...
+
     async def find_published(self, job: Job) -> Mapping[str, Any] | None:
         """The result of a former attempt that published everything and died before it could say so."""
         ...
@@ -141,9 +145,17 @@ class Attempt:
         except Exception:
             log.exception("attempt_failed", job=job.name, attempt=job.attempt)
             failure = JobFailure.of(InternalError("a defect of the service; its log tells more"))
-        done = await self._patiently(lambda: self._write(lambda c: jobs.fail(c, job, failure)))
+        result = await self._salvage()
+        done = await self._patiently(lambda: self._write(lambda c: jobs.fail(c, job, failure, result)))
         await self._forget_checkpoints()
         return done, 0.0
+
+    async def _salvage(self) -> Mapping[str, Any]:
+        try:
+            return await self._patiently(lambda: self._shop.kind.salvage(self._job, self._directory))
+        except FraguaError as error:
+            log.warning("nothing_salvaged", job=self._job.name, reason=error.reason)
+            return {}
 
     async def _after_stop(self, why: Stop) -> tuple[Job, float]:
         jobs, job = self._shop.jobs, self._job

@@ -94,7 +94,7 @@ class Job:
     progress: Progress = field(default_factory=Progress)
     failure: JobFailure | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
-    """What the job made, as plain data; set in SUCCEEDED."""
+    """What the job made, as plain data: set in SUCCEEDED, and in FAILED when something explains the failure."""
     traceparent: str = ""
     started: datetime | None = None
     ended: datetime | None = None
@@ -154,8 +154,8 @@ def succeeded(job: Job, attempt: int, result: Mapping[str, Any], now: datetime) 
     return replace(_ended(_fenced(job, attempt), JobState.SUCCEEDED, now), result=result, failure=None)
 
 
-def failed(job: Job, attempt: int, failure: JobFailure, now: datetime) -> Job:
-    return replace(_ended(_fenced(job, attempt), JobState.FAILED, now), failure=failure)
+def failed(job: Job, attempt: int, failure: JobFailure, result: Mapping[str, Any], now: datetime) -> Job:
+    return replace(_ended(_fenced(job, attempt), JobState.FAILED, now), failure=failure, result=result)
 
 
 def cancelled(job: Job, attempt: int, now: datetime) -> Job:

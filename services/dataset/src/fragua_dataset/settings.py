@@ -1,0 +1,16 @@
+"""Settings of the dataset service; every field is an environment variable `FRAGUA_<FIELD>`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from fragua_platform.settings import PlatformSettings
+
+
+class DatasetSettings(PlatformSettings):
+    service_name: str = "dataset"
+    port: int = Field(default=7440, ge=0, le=65535)
+    max_upload_bytes: int = Field(default=8 * 1024**3, gt=0)
+    """Largest file that `ImportDataset` takes."""
+    max_attempts: int = Field(default=5, ge=1, le=100)
+    """Attempts that may crash or lose a dependency before a job fails for good."""
