@@ -116,7 +116,7 @@ def _put_tensors(run: Run, tensors: dict[str, torch.Tensor]) -> None:
             _, index, name = key.split(".")
             moments.setdefault(int(index), {})[name] = tensor
     groups = run.optimizer.state_dict()["param_groups"]
-    pass
+    run.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     torch.set_rng_state(tensors["random.cpu"])
     if run.device.type == "cuda" and "random.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random.cuda"], run.device)
