@@ -10,12 +10,13 @@ conditionally, decides the one winner.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fragua_platform.artifacts.store import ArtifactRef, ArtifactStore
 from fragua_platform.errors import AlreadyExists, Corrupted, NotFound
@@ -32,6 +33,13 @@ class ManifestFile(BaseModel):
     """Key within the store; usually `<prefix>/<name>`."""
     size: int = Field(ge=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+    @field_validator("name", "key")
+    @classmethod
+    def _stays_below_its_folder(cls, path: str) -> str:
+        if any(segment in ("", ".", "..") for segment in path.split("/")):
+            raise ValueError(f"{path!r} is not a relative path of plain segments")
+        return path
 
     @property
     def ref(self) -> ArtifactRef:
@@ -76,11 +84,8 @@ async def publish_bundle(
     if existing := await find_bundle(store, prefix):
         return existing
     files = []
-    for path in sorted(p for p in directory.rglob("*") if p.is_file()):
-        name = path.relative_to(directory).as_posix()
-        if name == MANIFEST:
-            continue
-        ref = await _put_beside_leftovers(store, prefix, name, path)
+    for name in await asyncio.to_thread(_files_below, directory):
+        ref = await _put_beside_leftovers(store, prefix, name, directory / name)
         files.append(ManifestFile(name=name, key=ref.key, size=ref.size, sha256=ref.sha256))
     manifest = Manifest(prefix=prefix, files=tuple(files), provenance=dict(provenance or {}))
     content = manifest.model_dump_json(indent=1).encode()
@@ -90,6 +95,11 @@ async def publish_bundle(
     except AlreadyExists:
         return await load_bundle(store, prefix)
     return Bundle(manifest=manifest, manifest_sha256=hashlib.sha256(content).hexdigest())
+
+
+def _files_below(directory: Path) -> list[str]:
+    names = [path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()]
+    return sorted(name for name in names if name != MANIFEST)
 
 
 async def _put_beside_leftovers(store: ArtifactStore, prefix: str, name: str, path: Path) -> ArtifactRef:
@@ -112,7 +122,8 @@ async def load_bundle(store: ArtifactStore, prefix: str, *, manifest_sha256: str
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as broken:
-        raise Corrupted(f"{prefix}/{MANIFEST} is not a manifest: {broken.error_count()} problems") from broken
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in broken.errors())
+        raise Corrupted(f"{prefix}/{MANIFEST} is not a manifest: {problems}") from broken
     if manifest.prefix != prefix:
         raise Corrupted(f"{prefix}/{MANIFEST} belongs to {manifest.prefix}")
     return Bundle(manifest=manifest, manifest_sha256=hashlib.sha256(content).hexdigest())
@@ -124,9 +135,5 @@ async def fetch_bundle(
     """Download a published bundle into `directory`, every byte verified."""
     bundle = await load_bundle(store, prefix, manifest_sha256=manifest_sha256)
     for file in bundle.manifest.files:
-        target = directory / file.name
-        if not target.resolve().is_relative_to(directory.resolve()):
-            raise Corrupted(f"{prefix}/{MANIFEST} names a file outside of its folder: {file.name!r}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        await store.get_file(file.ref, target)
+        await store.get_file(file.ref, directory / file.name)
     return bundle

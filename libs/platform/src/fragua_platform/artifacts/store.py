@@ -39,7 +39,10 @@ class ArtifactStore(Protocol):
         ...
 
     async def get_file(self, ref: ArtifactRef, target: Path) -> None:
-        """Fetch to `target`, streamed, verified against `ref`; `target` appears only when it is whole and right."""
+        """Fetch to `target`, streamed, verified against `ref`; `target` appears only when it is whole and right.
+
+        Folders above `target` are made.
+        """
         ...
 
     async def get_bytes(self, key: str, *, sha256: str | None = None, limit: int = 16 * 1024 * 1024) -> bytes:
