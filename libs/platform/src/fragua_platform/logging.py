@@ -16,7 +16,7 @@ LogFormat = Literal["json", "console"]
 
 REDACTED: Final = "[redacted]"
 _SECRET_KEY: Final = re.compile(
-    r"(^|[_\-.])(password|passwd|secret|token|authorization|cookie|credentials?|(access|secret|api|private)_?key)$",
+    r"(^|[_\-.])(password|passwd|secret|token|authorization|cookie|credentials?|(access|secret|api|private)[_\-]?key)$",
     re.IGNORECASE,
 )
 # The password of `scheme://user:password@host`. Greedy up to the last @ before the path: passwords may contain one.

@@ -49,7 +49,8 @@ def open_channel(
     """A channel whose calls raise the families of `fragua_platform.errors`; close it, or use it as a context manager.
 
     Pass requests of client streams as an iterator: `stub.ImportDataset(messages)`. The `call.write()` style would wait
-    for ever, because interceptors wait for the answer before the caller gets to write.
+    for ever, because interceptors wait for the answer before the caller gets to write. Whoever stops reading a server
+    stream before its end calls `.cancel()` on it, or the server goes on sending until the garbage collector comes by.
     """
     interceptors: list[Any] = [
         _UnaryUnary(deadline_seconds),
@@ -126,6 +127,3 @@ async def _answers(call: Any) -> AsyncIterator[Any]:
             yield response
     except grpc.aio.AioRpcError as failed:
         raise error_from_rpc(failed) from failed
-    finally:
-        # Whoever stops reading before the end must not leave the server sending.
-        call.cancel()
