@@ -54,7 +54,7 @@ class Progress:
             self._report("evaluating", state, f"validation batch {done}/{total}")
 
     def evaluated(self, state: RunState, validation_loss: float) -> None:
-        metrics = {"validation_loss": validation_loss, "epoch": self._plan.epoch_of(state.step)}
+        metrics = {"validation_loss": validation_loss}
         self._append(state.step, metrics)
         self._report("evaluating", state, self._describe(state, metrics), metrics)
 
