@@ -1,30 +1,31 @@
-"""Kills the servers of a test session that died without cleaning up: its end of our standard input closes with it.
+"""Cleans up after a test session that died: its end of our standard input closes with it.
 
-Reads `watch PID` and `forget PID` lines. At end of file whatever is still watched is killed.
+Reads `watch PID HOME` and `forget PID` lines. At end of file whatever is still watched is killed, its folder deleted.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterable
 
 
-def survivors(lines: Iterable[str]) -> set[int]:
-    watched: set[int] = set()
+def survivors(lines: Iterable[str]) -> dict[int, str]:
+    watched: dict[int, str] = {}
     for line in lines:
-        verb, pid = line.split()
-        if verb == "watch":
-            watched.add(int(pid))
-        else:
-            watched.discard(int(pid))
+        match line.split():
+            case ["watch", pid, home]:
+                watched[int(pid)] = home
+            case ["forget", pid]:
+                watched.pop(int(pid), None)
     return watched
 
 
 if __name__ == "__main__":
-    for survivor in survivors(sys.stdin):
-        try:
+    for survivor, folder in survivors(sys.stdin).items():
+        with contextlib.suppress(ProcessLookupError):
             os.kill(survivor, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+        shutil.rmtree(folder, ignore_errors=True)

@@ -120,7 +120,7 @@ class Server(ABC):
                 extra_groups=None if self.user is None else [],
                 start_new_session=True,  # Ctrl-C is for pytest, which then stops the servers in order
             )
-        tell_guard("watch", self._process.pid)
+        tell_guard(f"watch {self._process.pid} {self.home}")
 
     def _reap(self) -> None:
         if self._process is None:
@@ -130,7 +130,7 @@ class Server(ABC):
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        tell_guard("forget", self._process.pid)
+        tell_guard(f"forget {self._process.pid}")
         self._process = None
 
 
@@ -178,5 +178,5 @@ def _guard_input() -> IO[str]:
     return guard.stdin
 
 
-def tell_guard(verb: str, pid: int) -> None:
-    _guard_input().write(f"{verb} {pid}\n")
+def tell_guard(news: str) -> None:
+    _guard_input().write(f"{news}\n")
