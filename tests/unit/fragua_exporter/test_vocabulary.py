@@ -69,8 +69,10 @@ def test_single_digits_are_qwen2(tokenizer: Path) -> None:
     [
         ({"pre_tokenizer__pretokenizers__0__pattern": {"Regex": r"\s+|\S+"}}, "tokenizer.json: pre_tokenizer"),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "tokenizer.json: pre_tokenizer"),
-        ({"model__type": "Unigram"}, "tokenizer.json: model"),
-        ({"normalizer": {"type": "Lowercase"}}, "tokenizer.json: normalizer"),
+        ({"model__type": "Unigram"}, "tokenizer.json: model.type"),
+        ({"model__byte_fallback": True}, "tokenizer.json: model.byte_fallback"),
+        ({"model__vocab": None}, "tokenizer.json: model.vocab"),
+        ({"normalizer": {"type": "Lowercase"}}, "tokenizer.json: normalizer.type"),
         ({"added_tokens__3__rstrip": True}, "tokenizer.json: added token '<|im_end|>'"),
     ],
 )

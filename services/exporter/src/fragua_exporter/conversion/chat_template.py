@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jinja2
+
 from fragua_platform.errors import InvalidInput
 
 Message = dict[str, str]

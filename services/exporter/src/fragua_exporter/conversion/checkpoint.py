@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fragua_platform.errors import InvalidData, InvalidInput, Violation
 from safetensors import SafetensorError, safe_open
+
+from fragua_platform.errors import InvalidData, InvalidInput, Violation
 
 MERGEABLE_DTYPES = ("F32", "F16", "BF16")
 """A merge into fewer bits rounds the adapter's small update away."""

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-from fragua_platform.errors import InvalidInput, LimitExceeded, Violation
-from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 
 from fragua_exporter.conversion import chat_template
 from fragua_exporter.conversion.architectures import plan_model
@@ -28,6 +26,8 @@ from fragua_exporter.conversion.verification import Verification, verify
 from fragua_exporter.conversion.vocabulary import Vocabulary, load_vocabulary
 from fragua_exporter.conversion.writer import file_size, write_gguf_files
 from fragua_exporter.domain.export_spec import ExportSpec, Quantization, parse_export_spec
+from fragua_platform.errors import InvalidInput, LimitExceeded, Violation
+from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 
 _TOOLS = ("fragua-exporter", "gguf", "llama-cpp-python", "torch", "transformers", "peft")
 

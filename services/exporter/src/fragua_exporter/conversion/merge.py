@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from fragua_platform.errors import InvalidData, InvalidInput, Violation
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load_file
 
 from fragua_exporter.conversion.architectures.plan import ModelPlan
 from fragua_exporter.conversion.checkpoint import read_headers, read_json
 from fragua_exporter.domain.export_spec import violations_of
+from fragua_platform.errors import InvalidData, InvalidInput, Violation
 
 PLAIN_LORA: Mapping[str, tuple[Any, ...]] = {
     "peft_type": ("LORA",),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from fragua_platform.errors import InvalidInput, Violation
-
 from fragua_exporter.conversion.chat_template import TemplateFamily
 from fragua_exporter.domain.export_spec import SamplingParameters
+from fragua_platform.errors import InvalidInput, Violation
 
 
 def render_modelfile(

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from fragua_platform.errors import InvalidInput
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from fragua_exporter.conversion.chat_template import Message
+from fragua_platform.errors import InvalidData, InvalidInput
 
 PARITY_TEXTS = (
     "La cigüeña voló según el año; el niño pequeño comió piña mañana.",
@@ -56,7 +56,12 @@ class TrainedTokenizer:
     """The tokenizer as training used it: chat turns are plain text, and nothing is added to them."""
 
     def __init__(self, base: Path) -> None:
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
+        except Exception as broken:  # The libraries below raise whatever they like at a damaged file.
+            raise InvalidData(
+                f"base model: transformers cannot load its tokenizer ({broken}); copy the directory again from its source"
+            ) from broken
         if not self._tokenizer.chat_template:
             raise InvalidInput(
                 "base model: its tokenizer has no chat template, so nobody can tell how to talk to it; "

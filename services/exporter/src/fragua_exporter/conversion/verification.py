@@ -17,10 +17,10 @@ from typing import Any, Literal
 import llama_cpp
 import numpy as np
 import torch
-from fragua_platform.errors import FailureClass, InternalError, Violation
 
 from fragua_exporter.conversion.reference import Reference
 from fragua_exporter.domain.export_spec import Quantization
+from fragua_platform.errors import FailureClass, InternalError, Violation
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,17 @@ pattern itself, and a pattern that is not in the table is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import gguf
-from fragua_platform.errors import InvalidInput, Violation
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fragua_exporter.conversion.checkpoint import read_json
+from fragua_exporter.domain.export_spec import violations_of
+from fragua_platform.errors import InvalidInput, Violation
 
 _LLAMA_3_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
@@ -30,6 +32,53 @@ PRE_TOKENIZERS: Mapping[tuple[str, bool], str] = {
     (_QWEN_2_PATTERN, False): "qwen2",
 }
 """llama.cpp's name of a splitter, by (pattern, ignore_merges) of tokenizer.json."""
+
+
+class AddedToken(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    id: Annotated[int, Field(ge=0)]
+    content: str
+    special: bool = False
+    lstrip: bool = False
+    rstrip: bool = False
+    single_word: bool = False
+
+
+class BpeModel(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["BPE"]
+    vocab: dict[str, Annotated[int, Field(ge=0)]]
+    merges: list[str] | list[tuple[str, str]]
+    ignore_merges: bool = False
+    byte_fallback: Literal[False] = False
+
+
+class TokenizerDocument(BaseModel):
+    """The part of tokenizer.json that decides about tokens."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: BpeModel
+    added_tokens: tuple[AddedToken, ...] = ()
+    # llama.cpp does not normalise. NFC is let through because composed text, what keyboards send, is NFC already.
+    normalizer: dict[Literal["type"], Literal["NFC"]] | None = None
+    pre_tokenizer: Any = None
+
+    @property
+    def split_pattern(self) -> str | None:
+        """The pattern of `Sequence(Split(pattern), ByteLevel)`, the only form whose behaviour is the pattern's alone."""
+        match self.pre_tokenizer:
+            case {
+                "type": "Sequence",
+                "pretokenizers": [
+                    {"type": "Split", "pattern": {"Regex": str(pattern)}, "behavior": "Isolated", "invert": False},
+                    {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False},
+                ],
+            }:
+                return pattern
+        return None
 
 
 @dataclass(frozen=True)
@@ -66,12 +115,10 @@ _GGUF_NAMES = {"unk": "unknown", "sep": "seperator", "pad": "padding"}
 
 def load_vocabulary(directory: Path, size: int) -> Vocabulary:
     """Read the tokenizer of a base model whose embedding has `size` rows."""
-    tokenizer = read_json(directory / "tokenizer.json")
-    pre_tokenizer = _recognise(tokenizer)
-    model = tokenizer["model"]
-    added = {token["id"]: token for token in tokenizer.get("added_tokens", [])}
-    texts = {token_id: text for text, token_id in model["vocab"].items()}
-    texts |= {token_id: token["content"] for token_id, token in added.items()}
+    tokenizer, pre_tokenizer = _recognise(read_json(directory / "tokenizer.json"))
+    added = {token.id: token for token in tokenizer.added_tokens}
+    texts = {token_id: text for text, token_id in tokenizer.model.vocab.items()}
+    texts |= {token_id: token.content for token_id, token in added.items()}
     if max(texts, default=-1) >= size:
         raise InvalidInput(
             f"base model: tokenizer.json has token id {max(texts)}, but the embedding has only {size} rows; "
@@ -84,7 +131,7 @@ def load_vocabulary(directory: Path, size: int) -> Vocabulary:
             return gguf.TokenType.UNUSED
         if token_id not in added:
             return gguf.TokenType.NORMAL
-        return gguf.TokenType.CONTROL if added[token_id]["special"] else gguf.TokenType.USER_DEFINED
+        return gguf.TokenType.CONTROL if added[token_id].special else gguf.TokenType.USER_DEFINED
 
     special = gguf.SpecialVocab(directory, load_merges=True, n_vocab=size)
     return Vocabulary(
@@ -97,49 +144,31 @@ def load_vocabulary(directory: Path, size: int) -> Vocabulary:
     )
 
 
-def _recognise(tokenizer: Mapping[str, Any]) -> str:
+def _recognise(document: Mapping[str, Any]) -> tuple[TokenizerDocument, str]:
     """Name the pre-tokenizer, or refuse the tokenizer with everything in it that llama.cpp would do otherwise."""
-    model = tokenizer.get("model") or {}
-    normalizer = (tokenizer.get("normalizer") or {}).get("type")
-    name = PRE_TOKENIZERS.get((_split_pattern(tokenizer) or "", model.get("ignore_merges") is True))
-    problems = []
-    if model.get("type") != "BPE" or model.get("byte_fallback"):
-        problems.append(Violation("tokenizer.json: model", "only byte-level BPE without byte_fallback is supported"))
-    elif name is None:
-        problems.append(
-            Violation(
-                "tokenizer.json: pre_tokenizer",
-                f"unknown splitter; supported are those of {', '.join(sorted(set(PRE_TOKENIZERS.values())))}",
-            )
-        )
-    # llama.cpp does not normalise. NFC is let through because composed text, what keyboards send, is NFC already.
-    if normalizer not in (None, "NFC"):
-        problems.append(Violation("tokenizer.json: normalizer", f"{normalizer} is not supported, only none or NFC"))
-    for token in tokenizer.get("added_tokens", []):
-        flags = [flag for flag in ("lstrip", "rstrip", "single_word") if token.get(flag)]
-        if flags:
-            problems.append(
-                Violation(f"tokenizer.json: added token {token['content']!r}", f"{', '.join(flags)} is not supported")
-            )
+    try:
+        tokenizer = TokenizerDocument.model_validate(document)
+    except ValidationError as invalid:
+        raise _unsupported(violations_of(invalid, "tokenizer.json")) from invalid
+    problems = [
+        Violation(f"tokenizer.json: added token {token.content!r}", f"{flag} is not supported")
+        for token in tokenizer.added_tokens
+        for flag in ("lstrip", "rstrip", "single_word")
+        if getattr(token, flag)
+    ]
+    name = PRE_TOKENIZERS.get((tokenizer.split_pattern or "", tokenizer.model.ignore_merges))
+    if name is None:
+        known = ", ".join(PRE_TOKENIZERS.values())
+        problems.append(Violation("tokenizer.json: pre_tokenizer", f"unknown splitter; supported are those of {known}"))
     if problems or name is None:
-        raise InvalidInput(
-            "base model: llama.cpp would split text into other tokens than this tokenizer; "
-            "use a base with a Llama 3 or Qwen 2 tokenizer",
-            violations=problems,
-            reason="UNSUPPORTED_TOKENIZER",
-        )
-    return name
+        raise _unsupported(problems)
+    return tokenizer, name
 
 
-def _split_pattern(tokenizer: Mapping[str, Any]) -> str | None:
-    """The pattern of `Sequence(Split(pattern), ByteLevel)`, the only form whose behaviour is the pattern's alone."""
-    match tokenizer.get("pre_tokenizer"):
-        case {
-            "type": "Sequence",
-            "pretokenizers": [
-                {"type": "Split", "pattern": {"Regex": str(pattern)}, "behavior": "Isolated", "invert": False},
-                {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False},
-            ],
-        }:
-            return pattern
-    return None
+def _unsupported(problems: Sequence[Violation]) -> InvalidInput:
+    return InvalidInput(
+        "base model: llama.cpp would split text into other tokens than this tokenizer; "
+        "use a base with a Llama 3 or Qwen 2 tokenizer",
+        violations=problems,
+        reason="UNSUPPORTED_TOKENIZER",
+    )

@@ -10,7 +10,6 @@ from pathlib import Path
 import gguf
 import numpy as np
 import torch
-from fragua_platform.errors import InvalidData, LimitExceeded
 from gguf import GGMLQuantizationType, LlamaFileType
 
 from fragua_exporter.conversion.architectures.plan import ModelPlan
@@ -18,6 +17,7 @@ from fragua_exporter.conversion.checkpoint import Checkpoint
 from fragua_exporter.conversion.merge import Adapter
 from fragua_exporter.conversion.vocabulary import Vocabulary
 from fragua_exporter.domain.export_spec import Quantization
+from fragua_platform.errors import InvalidData, LimitExceeded
 
 _FORMATS: Mapping[Quantization, tuple[GGMLQuantizationType, LlamaFileType]] = {
     Quantization.F32: (GGMLQuantizationType.F32, LlamaFileType.ALL_F32),
@@ -54,7 +54,7 @@ def write_gguf_files(
     on_tensor: Callable[[int], None],
 ) -> None:
     """Merge and write every planned tensor; `on_tensor` hears how many are done and may raise to stop."""
-    with ExitStack() as stack, _full_disk_is_named():
+    with _full_disk_is_named(), ExitStack() as stack:
         writers = {quantization: gguf.GGUFWriter(path, plan.gguf_architecture) for quantization, path in files.items()}
         for quantization, writer in writers.items():
             stack.callback(writer.close)

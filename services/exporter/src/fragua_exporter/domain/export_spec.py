@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fragua_platform.errors import InvalidInput, Violation
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from fragua_platform.errors import InvalidInput, Violation
 
 
 class Quantization(StrEnum):

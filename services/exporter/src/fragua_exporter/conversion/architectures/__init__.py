@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fragua_platform.errors import InvalidInput, Violation
-
 from fragua_exporter.conversion.architectures import llama
 from fragua_exporter.conversion.architectures.plan import ModelPlan
 from fragua_exporter.conversion.checkpoint import Checkpoint
+from fragua_platform.errors import InvalidInput, Violation
 
 PLANNERS: dict[str, Callable[[Mapping[str, Any]], ModelPlan]] = {"llama": llama.plan}
 

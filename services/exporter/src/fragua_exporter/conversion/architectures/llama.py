@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 import gguf
 import numpy as np
 import torch
-from fragua_platform.errors import InvalidInput
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fragua_exporter.conversion.architectures.plan import ModelPlan, TensorPlan, as_stored
 from fragua_exporter.domain.export_spec import violations_of
+from fragua_platform.errors import InvalidInput
 
 Size = Annotated[int, Field(ge=1, le=1_048_576)]
 
