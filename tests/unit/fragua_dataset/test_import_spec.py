@@ -2,7 +2,6 @@
 
 import pytest
 from fragua_dataset.domain.import_spec import ImportSpec, parse_import_spec
-
 from fragua_platform.errors import InvalidInput
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from fragua_dataset.domain.import_spec import ImportReport
 from fragua_dataset.ingestion.ingest import ingest
-
 from fragua_platform.errors import FraguaError, InvalidData, InvalidInput, LimitExceeded
 from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 

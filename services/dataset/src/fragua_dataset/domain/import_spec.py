@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from fragua_platform.errors import InvalidInput, Violation
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Shape = Literal["alpaca", "messages", "prompt_completion"]
 
@@ -31,11 +30,11 @@ class ImportSpec(_Frozen):
     Every other field of a row is kept under `metadata`.
     """
 
-    validation_fraction: Annotated[float, Field(ge=0, le=0.9)] = 0.2
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """The expected share of groups that is held out. Chance decides per group, so a few rows more or less;
     0 holds out nothing."""
 
-    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Another seed holds out other groups; the same seed holds out the same ones, whatever rows are added."""
 
     group_field: Annotated[str, Field(min_length=1, max_length=128)] = "group"
