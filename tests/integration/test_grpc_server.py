@@ -109,7 +109,7 @@ async def serving(servicer: Datasets, **options: Any) -> AsyncIterator[GrpcServe
 
 @pytest.fixture
 async def servicer() -> Datasets:
-    return Datasets()
+    return new_servicer()
 
 
 @pytest.fixture

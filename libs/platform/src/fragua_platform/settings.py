@@ -1,7 +1,7 @@
 """Settings of every service, from `FRAGUA_…` environment variables; all problems reported together at start-up.
 
-A secret may come from a file instead (`FRAGUA_DATABASE_URL_FILE=/run/secrets/…`). Where traces go is said by the standard
-`OTEL_…` variables.
+A secret may come from a file instead (`FRAGUA_DATABASE_URL_FILE=/run/secrets/…`). Where traces go is said by the
+standard `OTEL_…` variables.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class UnusableFile:
 
 
 class SecretFileSource(EnvSettingsSource):
-    """`FRAGUA_X_FILE` names a file that holds the value of the secret setting `x`, as docker and Kubernetes mount them."""
+    """`FRAGUA_X_FILE` names a file with the value of the secret setting `x`, as docker and Kubernetes mount them."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         variable = _variable(field_name)

@@ -50,6 +50,8 @@ class Drain:
     def ends_this_call(self) -> Iterator[None]:
         task = asyncio.current_task()
         assert task is not None, "a handler always runs in a task"
+        if self._begun:  # Accepted in the last moment, and not among those that `begin` ended.
+            raise _draining()
         self._watchers.add(task)
         try:
             yield
@@ -57,9 +59,13 @@ class Drain:
             if not self._begun:
                 raise
             task.uncancel()
-            raise Unavailable("the server is draining; watch again to go on", reason="DRAINING") from None
+            raise _draining() from None
         finally:
             self._watchers.discard(task)
+
+
+def _draining() -> Unavailable:
+    return Unavailable("the server is draining; watch again to go on", reason="DRAINING")
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
