@@ -38,11 +38,11 @@ class Drain:
     """Ends the Watch streams of a server that is about to stop; by themselves they would outlast any grace period."""
 
     def __init__(self) -> None:
-        self._begun = False
+        self._begun = asyncio.Event()
         self._watchers: set[asyncio.Task[Any]] = set()
 
     def begin(self) -> None:
-        self._begun = True
+        self._begun.set()
         for watcher in self._watchers:
             watcher.cancel()
 
@@ -50,13 +50,13 @@ class Drain:
     def ends_this_call(self) -> Iterator[None]:
         task = asyncio.current_task()
         assert task is not None, "a handler always runs in a task"
-        if self._begun:  # Accepted in the last moment, and not among those that `begin` ended.
+        if self._begun.is_set():  # Accepted in the last moment, and not among those that `begin` ended.
             raise _draining()
         self._watchers.add(task)
         try:
             yield
         except asyncio.CancelledError:
-            if not self._begun:
+            if not self._begun.is_set():
                 raise
             task.uncancel()
             raise _draining() from None
