@@ -19,14 +19,14 @@ from typing import Any, Generic, NoReturn, TypeVar
 import sqlalchemy as sa
 import structlog
 
-from fragua_platform.artifacts import open_artifact_store
+from fragua_platform.artifacts.open import open_artifact_store
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.database import Database, require_current_schema, upgrade_schema
-from fragua_platform.errors import FraguaError, Unavailable
-from fragua_platform.events import open_event_bus
+from fragua_platform.errors import FraguaError, InvalidInput, Unavailable
+from fragua_platform.events.open import open_event_bus
 from fragua_platform.events.bus import DeliveryPolicy, EventBus, EventHandler
 from fragua_platform.events.outbox import Outbox, OutboxRelay
-from fragua_platform.grpc.server import GrpcServer, Servicer
+from fragua_platform.grpc.server import GrpcServer, GrpcService
 from fragua_platform.jobs.attempt import JobKind, Workshop
 from fragua_platform.jobs.keeper import JobKeeper
 from fragua_platform.jobs.store import JobStore
@@ -64,7 +64,7 @@ class Service:
     """A service as its `bootstrap.py` wired it."""
 
     name: str
-    servicers: Sequence[Servicer]
+    api: Sequence[GrpcService]
     jobs: JobStore
     kind: JobKind
     reactions: Sequence[Reaction] = ()
@@ -86,7 +86,7 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     """Connect to everything, waiting a while for what is still starting. `bus` is shared when given."""
     async with AsyncExitStack() as stack:
-        database = Database(settings.database_url.get_secret_value())
+        database = Database(settings.database_url)
         stack.push_async_callback(database.close)
         await _patiently("database", database.check)
         await asyncio.to_thread(_prepare_schema, database, definition.migrations)
@@ -97,7 +97,7 @@ async def open_resources(
         )
         await _patiently("artifacts", artifacts.check)
         if bus is None:
-            bus = await _patiently("events", lambda: open_event_bus(settings.events_url.get_secret_value()))
+            bus = await _patiently("events", lambda: open_event_bus(settings.events_url))
             stack.push_async_callback(bus.close)
         yield Resources(database, artifacts, bus)
 
@@ -140,10 +140,15 @@ async def serving(
         await keeper.recover()
         for loop in (relay.run(), keeper.run()):
             stack.push_async_callback(_cancel, asyncio.create_task(_or_exit(loop)))
-        server = GrpcServer(service.servicers, settings)
-        await server.start()
-        stack.push_async_callback(server.stop)
-        log.info("serving", address=server.address)
+        server = GrpcServer(
+            service.api,
+            host=settings.host,
+            port=settings.port,
+            tls=settings.server_tls,
+            drain_seconds=settings.drain_seconds,
+        )
+        await stack.enter_async_context(server)
+        await server.set_ready(True)
         yield server
 
 
@@ -217,7 +222,7 @@ def service_main(definition: ServiceDefinition[Any], arguments: list[str] | None
     if len(arguments) != 1 or arguments[0] not in commands:
         sys.exit("usage: python -m fragua_<service> serve | work | migrate")
     try:
-        settings = definition.settings()
+        settings = definition.settings.load()
         configure_logging(settings.service_name, settings.log_level, settings.log_format)
         configure_tracing(settings.service_name)
         asyncio.run(commands[arguments[0]](definition, settings))
@@ -228,6 +233,7 @@ def service_main(definition: ServiceDefinition[Any], arguments: list[str] | None
 
 
 async def _serve(definition: ServiceDefinition[S], settings: S) -> None:
+    _refuse_process_bound_bus(settings)
     serve_metrics(settings.metrics_port)
     async with until_signalled() as stop, open_resources(definition, settings) as resources:
         service = definition.build(settings, resources)
@@ -236,6 +242,7 @@ async def _serve(definition: ServiceDefinition[S], settings: S) -> None:
 
 
 async def _work(definition: ServiceDefinition[S], settings: S) -> None:
+    _refuse_process_bound_bus(settings)
     serve_metrics(settings.metrics_port)
     async with until_signalled() as stop, open_resources(definition, settings) as resources:
         service = definition.build(settings, resources)
@@ -243,8 +250,16 @@ async def _work(definition: ServiceDefinition[S], settings: S) -> None:
             await stop.wait()
 
 
+def _refuse_process_bound_bus(settings: PlatformSettings) -> None:
+    if settings.events_url.startswith("memory:"):
+        raise InvalidInput(
+            "FRAGUA_EVENTS_URL is memory://, which does not leave its process: set it to nats://… for separate "
+            "`serve` and `work` processes, or run all in one with `fragua up`"
+        )
+
+
 async def _migrate(definition: ServiceDefinition[S], settings: S) -> None:
-    database = Database(settings.database_url.get_secret_value())
+    database = Database(settings.database_url)
     await _patiently("database", database.check)
     await asyncio.to_thread(upgrade_schema, database, definition.migrations)
     log.info("migrated", service=settings.service_name)

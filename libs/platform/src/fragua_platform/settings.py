@@ -75,6 +75,10 @@ class PlatformSettings(BaseSettings):
     """What running calls get to finish in when the service stops; below the 30 s after which Kubernetes kills."""
     lease_seconds: float = Field(30.0, gt=0)
     """A worker silent for this long has lost its job to another."""
+    io_patience_seconds: float = Field(300.0, ge=0)
+    """How long a running job waits for a database, store or bus that does not answer before it is given back."""
+    max_deliveries: int = Field(20, ge=1, le=1000)
+    """How often the queue offers a job to workers before it goes to the dead letters."""
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from fragua_platform.settings import PlatformSettings
 
 
 class DatasetSettings(PlatformSettings):
-    service_name: str = "dataset"
+    service_name: ClassVar[str] = "dataset"
+
     port: int = Field(default=7440, ge=0, le=65535)
     max_upload_bytes: int = Field(default=8 * 1024**3, gt=0)
     """Largest file that `ImportDataset` takes."""

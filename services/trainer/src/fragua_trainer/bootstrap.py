@@ -29,7 +29,7 @@ def build(settings: TrainerSettings, resources: Resources) -> Service:
     desk = JobDesk(
         database, jobs, kind="training", collection="trainingJobs", max_attempts=settings.max_attempts
     )
-    datasets = DatasetClient(open_channel(settings.dataset_endpoint, tls=settings.channel_tls()))
+    datasets = DatasetClient(open_channel(settings.dataset_endpoint, tls=settings.channel_tls))
     servicer = TrainerServicer(
         desk,
         Training(database, desk, registry, datasets),

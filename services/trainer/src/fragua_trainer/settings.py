@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from fragua_platform.settings import PlatformSettings
 
 
 class TrainerSettings(PlatformSettings):
-    service_name: str = "trainer"
+    service_name: ClassVar[str] = "trainer"
+
     port: int = Field(default=7441, ge=0, le=65535)
     dataset_endpoint: str = "127.0.0.1:7440"
     """Where the dataset service answers."""

@@ -1,0 +1,21 @@
+"""Settings of the evaluator service; every field is an environment variable `FRAGUA_<FIELD>`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from fragua_platform.settings import PlatformSettings
+
+
+class EvaluatorSettings(PlatformSettings):
+    service_name: ClassVar[str] = "evaluator"
+
+    port: int = Field(default=7442, ge=0, le=65535)
+    dataset_endpoint: str = "127.0.0.1:7440"
+    """Where the dataset service answers."""
+    trainer_endpoint: str = "127.0.0.1:7441"
+    """Where the trainer service answers."""
+    max_attempts: int = Field(default=5, ge=1, le=100)
+    """Attempts that may crash or lose a dependency before a job fails for good."""

@@ -1,0 +1,66 @@
+"""Between the protos of `fragua.exporter.v1` and the exporter's own data."""
+
+from __future__ import annotations
+
+from fragua.common.v1 import artifact_pb2
+from fragua.exporter.v1 import exporter_pb2
+from fragua_exporter.domain.export_order import ExportOrder, ResolvedOrder
+from fragua_exporter.domain.export_spec import ExportSpec, Quantization
+from fragua_exporter.domain.exported_file import ExportedFile
+from fragua_exporter.work import bundle_of, files_of
+from fragua_platform.artifacts.bundle import Bundle
+from fragua_platform.jobs.events import status_to_message
+from fragua_platform.jobs.job import Job
+from fragua_platform.messages import bundle_to_message
+
+_DEFAULT_PROBE = "Hello! Who are you? / ¡Hola! ¿Quién eres?"
+
+
+def order_from_message(message: exporter_pb2.Export) -> ExportOrder:
+    """Files are named after the branch and number of the adapter: `tutor-3-f16.gguf`."""
+    _, branch, _, number = message.adapter.split("/")
+    quantizations = [_quantization(value) for value in message.quantizations] or [Quantization.F16]
+    spec = ExportSpec(
+        model_name=f"{branch}-{number}",
+        quantizations=tuple(quantizations),
+        system_prompt=message.system_prompt,
+        probe_prompt=message.probe_prompt or _DEFAULT_PROBE,
+    )
+    return ExportOrder(adapter=message.adapter, spec=spec)
+
+
+def export_to_message(job: Job) -> exporter_pb2.Export:
+    order, bundle = ResolvedOrder.model_validate(job.spec).order, bundle_of(job)
+    return exporter_pb2.Export(
+        name=job.name,
+        adapter=order.adapter,
+        quantizations=[_quantization_number(quantization) for quantization in order.spec.quantizations],
+        system_prompt=order.spec.system_prompt,
+        probe_prompt=order.spec.probe_prompt,
+        status=status_to_message(job),
+        files=[_file_to_message(file, bundle) for file in files_of(job)] if bundle else [],
+        bundle=bundle_to_message(bundle) if bundle else None,
+    )
+
+
+def _file_to_message(file: ExportedFile, bundle: Bundle) -> exporter_pb2.ExportFile:
+    published = bundle.manifest.file(file.file)
+    return exporter_pb2.ExportFile(
+        artifact=artifact_pb2.Artifact(key=published.key, size_bytes=published.size, sha256=published.sha256),
+        quantization=_quantization_number(file.quantization),
+        verification=exporter_pb2.Verification(
+            token_ids_equal=file.token_ids_equal,
+            max_kl_divergence=file.max_kl,
+            top1_agreement=file.top1_agreement,
+            answer=file.answer,
+            answer_stopped=file.answer_stopped,
+        ),
+    )
+
+
+def _quantization(number: int) -> Quantization:
+    return Quantization(exporter_pb2.Quantization.Name(number).removeprefix("QUANTIZATION_").lower())
+
+
+def _quantization_number(quantization: Quantization) -> exporter_pb2.Quantization:
+    return exporter_pb2.Quantization.Value(f"QUANTIZATION_{quantization.value.upper()}")

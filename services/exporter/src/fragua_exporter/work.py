@@ -1,0 +1,80 @@
+"""The exporter's part in the life of a job: base and adapter in, verified GGUF files and a Modelfile out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from fragua_exporter.domain.export_order import ResolvedOrder, export_prefix
+from fragua_exporter.domain.exported_file import ExportedFile
+from fragua_platform.artifacts.bundle import Bundle, fetch_bundle, find_bundle, publish_bundle
+from fragua_platform.artifacts.store import ArtifactStore
+from fragua_platform.jobs.engine import JobDirectory
+from fragua_platform.jobs.job import Job, JobState
+
+
+class ExportWork:
+    """Implements `fragua_platform.jobs.attempt.JobKind`."""
+
+    engine = "fragua_exporter.conversion"
+
+    def __init__(self, store: ArtifactStore) -> None:
+        self._store = store
+
+    async def prepare(self, job: Job, directory: JobDirectory) -> None:
+        order = ResolvedOrder.model_validate(job.spec)
+        await fetch_bundle(
+            self._store, order.base_prefix, directory.inputs / "base", manifest_sha256=order.base_manifest_sha256
+        )
+        await fetch_bundle(
+            self._store,
+            order.adapter_prefix,
+            directory.inputs / "adapter",
+            manifest_sha256=order.adapter_manifest_sha256,
+        )
+        provenance = {
+            "export": job.name,
+            "adapter": order.order.adapter,
+            "adapter_manifest_sha256": order.adapter_manifest_sha256,
+            "base_model": order.base_model,
+            "base_manifest_sha256": order.base_manifest_sha256,
+        }
+        spec = order.order.spec.model_copy(update={"provenance": provenance})
+        (directory.root / "spec.json").write_text(spec.model_dump_json(indent=1), "utf-8")
+
+    async def publish(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
+        provenance = {"export": job.name, "attempt": str(job.attempt)}
+        bundle = await publish_bundle(self._store, export_prefix(job.name), directory.outputs, provenance)
+        return await self._result(bundle)
+
+    async def salvage(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
+        return {}
+
+    async def find_published(self, job: Job) -> Mapping[str, Any] | None:
+        bundle = await find_bundle(self._store, export_prefix(job.name))
+        return await self._result(bundle) if bundle else None
+
+    async def _result(self, bundle: Bundle) -> Mapping[str, Any]:
+        file = bundle.manifest.file("export_info.json")
+        info = json.loads(await self._store.get_bytes(file.key, sha256=file.sha256))
+        files = [ExportedFile.from_info(entry) for entry in info["files"]]
+        return {
+            "bundle": bundle.model_dump(mode="json"),
+            "files": [exported.model_dump(mode="json") for exported in files],
+        }
+
+    def record_metrics(self, connection: Connection, job: Job, step: int, metrics: Mapping[str, float]) -> None:
+        """What verification measured is kept with each file."""
+
+
+def bundle_of(job: Job) -> Bundle | None:
+    """The published files; None unless the export succeeded."""
+    return Bundle.model_validate(job.result["bundle"]) if job.state is JobState.SUCCEEDED else None
+
+
+def files_of(job: Job) -> list[ExportedFile]:
+    """The GGUF files with what was measured on each; empty unless the export succeeded."""
+    return [ExportedFile.model_validate(entry) for entry in job.result.get("files", ())]
