@@ -101,4 +101,7 @@ def run(label: str, command: list[str]) -> int:
 if __name__ == "__main__":
     if len(sys.argv) < 4 or sys.argv[2] != "--":
         sys.exit(__doc__)
-    sys.exit(run(sys.argv[1], sys.argv[3:]))
+    try:
+        sys.exit(run(sys.argv[1], sys.argv[3:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
