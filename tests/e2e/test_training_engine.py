@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fragua_platform.jobs.engine import EXIT_FAILED, EXIT_INTERRUPTED
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from fragua_platform.jobs.engine import EXIT_FAILED, EXIT_INTERRUPTED
 from tests.tiny_models import make_tiny_llama, make_tiny_phi3
 
 STEPS = 60

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from fragua_platform.errors import Corrupted, InvalidInput
 from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 from fragua_trainer.domain.training_spec import LoggingSpec, LoraSpec, Precision, ScheduleSpec
@@ -19,7 +20,6 @@ from fragua_trainer.training.loop import train
 from fragua_trainer.training.progress import Progress
 from fragua_trainer.training.run import Run
 from fragua_trainer.training.schedule import Plan
-
 from tests.tiny_models import make_tiny_llama
 
 CPU = torch.device("cpu")

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fragua_platform.errors import FailureClass, InvalidData
 from fragua_trainer.training.batch import IGNORED, Example, collate
 from fragua_trainer.training.examples import VIOLATIONS_SHOWN, ChatFormat, Dataset, load_examples
-
 from tests.tiny_models import make_tiny_tokenizer
 
 TOKENIZER = make_tiny_tokenizer()

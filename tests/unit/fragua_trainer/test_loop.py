@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from fragua_platform.errors import FailureClass, FraguaError
 from fragua_trainer.domain.training_spec import LoraSpec, Precision, ScheduleSpec
 from fragua_trainer.training.adapter import attach_lora, match_targets, trainable_parameters
@@ -12,7 +13,6 @@ from fragua_trainer.training.base_model import load_base_model, open_base_model
 from fragua_trainer.training.batch import IGNORED, Example, collate
 from fragua_trainer.training.loop import summed_loss, take_step
 from fragua_trainer.training.run import Run
-
 from tests.tiny_models import make_tiny_llama
 
 CPU = torch.device("cpu")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from fragua_trainer.domain.training_spec import SchedulerShape, ScheduleSpec
 from fragua_trainer.training.schedule import Plan
 

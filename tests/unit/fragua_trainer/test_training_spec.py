@@ -1,6 +1,7 @@
 """What a training specification accepts, and how it answers what it does not."""
 
 import pytest
+
 from fragua_platform.errors import FailureClass, InvalidInput
 from fragua_trainer.domain.training_spec import Precision, SchedulerShape, TrainingSpec
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from fragua_platform.errors import InvalidInput, Violation
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from fragua_platform.errors import InvalidInput, Violation
 
 ModuleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]{1,64}$")]
 ProvenanceKey = Annotated[str, StringConstraints(min_length=1, max_length=128)]

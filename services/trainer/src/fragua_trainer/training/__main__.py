@@ -6,7 +6,6 @@ import os
 
 from fragua_platform.errors import InvalidInput
 from fragua_platform.jobs.engine import JobDirectory, Reporter, run_engine
-
 from fragua_trainer.domain.training_spec import TrainingSpec
 
 THREADS_VARIABLE = "FRAGUA_ENGINE_THREADS"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import torch
-from fragua_platform.errors import InvalidInput, Violation
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 
+from fragua_platform.errors import InvalidInput, Violation
 from fragua_trainer.domain.training_spec import LoraSpec
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from fragua_platform.errors import Corrupted, InvalidInput
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
@@ -22,9 +22,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from fragua_platform.errors import Corrupted, InvalidInput
 from fragua_trainer.domain.training_spec import Precision
 from fragua_trainer.training.examples import ChatFormat
-from fragua_trainer.training.hardware import weights_type
+from fragua_trainer.training.hardware import is_out_of_memory, weights_type
 
 
 @dataclass(frozen=True)
@@ -91,17 +92,25 @@ def empty_model(base: BaseModel) -> PreTrainedModel:
 
 def load_base_model(base: BaseModel, precision: Precision, device: torch.device) -> PreTrainedModel:
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             base.directory,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
             dtype=weights_type(precision),
+            output_loading_info=True,
         )
     except SafetensorError as damaged:
         raise Corrupted(f"the base model's weights are damaged: {damaged}") from damaged
     except (OSError, ValueError, RuntimeError) as broken:
+        if is_out_of_memory(broken):
+            raise
         raise InvalidInput(f"the base model cannot be loaded: {broken}") from broken
+    model: PreTrainedModel
+    model, report = loaded  # a pair, because of output_loading_info
+    if missing := sorted(report["missing_keys"]):
+        # transformers would fill them with random numbers and only warn.
+        raise InvalidInput(f"the base model lacks {len(missing)} of its weights, such as {missing[0]}")
     # Generation's cache would be filled and thrown away at every step.
     model.config.use_cache = False
     nn.Module.to(model, device)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fragua_platform.errors import Corrupted, InvalidInput, Violation
-from fragua_platform.jobs.engine import JobDirectory, Reporter
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from fragua_platform.errors import Corrupted, InvalidInput, Violation
+from fragua_platform.jobs.engine import JobDirectory, Reporter
 from fragua_trainer.training.adapter import trainable_parameters
 from fragua_trainer.training.run import Run, RunState
 

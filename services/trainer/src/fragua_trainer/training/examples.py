@@ -13,11 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from fragua_platform.errors import InvalidData, Violation
 from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from transformers import PreTrainedTokenizerBase
 
+from fragua_platform.errors import InvalidData, Violation
 from fragua_trainer.training.batch import IGNORED, Example
 
 VIOLATIONS_SHOWN = 50

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from fragua_platform.errors import FailureClass, FraguaError
-from fragua_platform.jobs.engine import Interrupted
 from torch.nn import functional
 
+from fragua_platform.errors import FailureClass, FraguaError
+from fragua_platform.jobs.engine import Interrupted
 from fragua_trainer.domain.training_spec import LoggingSpec
 from fragua_trainer.training.batch import IGNORED, Batch, Example, collate
 from fragua_trainer.training.checkpoint import Checkpoints

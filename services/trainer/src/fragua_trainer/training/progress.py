@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from fragua_platform.jobs.engine import Reporter
-
 from fragua_trainer.training.run import RunState
 from fragua_trainer.training.schedule import Plan
 

@@ -6,16 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import torch
-from fragua_platform.errors import LimitExceeded
-from fragua_platform.jobs.engine import JobDirectory, Reporter
 from transformers.utils.logging import disable_progress_bar
 
+from fragua_platform.jobs.engine import JobDirectory, Reporter
 from fragua_trainer.domain.training_spec import Precision, TrainingSpec
 from fragua_trainer.training.adapter import attach_lora, match_targets
 from fragua_trainer.training.base_model import empty_model, load_base_model, open_base_model
 from fragua_trainer.training.checkpoint import Checkpoints
 from fragua_trainer.training.examples import Dataset, load_examples
-from fragua_trainer.training.hardware import choose_device, choose_precision
+from fragua_trainer.training.hardware import choose_device, choose_precision, out_of_memory_reported
 from fragua_trainer.training.loop import train
 from fragua_trainer.training.outputs import Attempt, save_adapter, write_training_info
 from fragua_trainer.training.progress import Progress
@@ -23,6 +22,7 @@ from fragua_trainer.training.run import Run
 from fragua_trainer.training.schedule import Plan
 
 
+@out_of_memory_reported()
 def run(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int) -> None:
     """Train an adapter for `inputs/base` on `inputs/dataset` and leave it in `outputs/`."""
     started = datetime.now(UTC)
@@ -51,14 +51,7 @@ def run(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int)
     attempt = Attempt(started, training.state.step)
 
     progress = Progress(reporter, plan, metrics_file)
-    try:
-        train(training, dataset, plan, spec.logging, checkpoints, progress)
-    except torch.OutOfMemoryError as exhausted:
-        raise LimitExceeded(
-            "the device ran out of memory: lower schedule.batch_size and raise schedule.gradient_accumulation by the "
-            "same factor (the result stays the same), or lower schedule.max_length",
-            reason="OUT_OF_MEMORY",
-        ) from exhausted
+    train(training, dataset, plan, spec.logging, checkpoints, progress)
 
     progress.saving(training.state)
     save_adapter(training, base, job.outputs)
