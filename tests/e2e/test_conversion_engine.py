@@ -15,18 +15,18 @@ from typing import Any
 
 import gguf
 import pytest
+from transformers import LlamaConfig, LlamaForCausalLM
+
 from fragua_exporter.conversion import export as engine
 from fragua_exporter.conversion.architectures.plan import as_stored
 from fragua_exporter.conversion.vocabulary import PRE_TOKENIZERS
 from fragua_exporter.domain.export_spec import Quantization
 from fragua_platform.errors import FailureClass, InternalError
 from fragua_platform.jobs.engine import EXIT_INTERRUPTED, JobDirectory, Reporter
-from transformers import LlamaConfig, LlamaForCausalLM
-
 from tests.tiny_models import make_tiny_llama, make_tiny_tokenizer
 from tests.unit.fragua_exporter.adapters import make_adapter
 
-SPEC = {
+SPEC: dict[str, Any] = {
     "model_name": "tutor",
     "quantizations": ["q8_0", "f32", "f16", "bf16"],
     "system_prompt": 'Eres un "tutor".',
@@ -158,7 +158,7 @@ def test_scaled_rotary_an_own_head_and_a_padded_vocabulary_survive(tmp_path: Pat
     config = LlamaConfig.from_pretrained(
         job.inputs / "base", vocab_size=len(tokenizer) + 16, tie_word_embeddings=False, rope_parameters=rope
     )
-    model = LlamaForCausalLM(config)
+    model: Any = LlamaForCausalLM(config)
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2:
             parameter.data.normal_(std=0.5 if "embed" in name or "lm_head" in name else 0.19)
@@ -206,7 +206,7 @@ def test_verification_catches_a_wrong_pre_tokenizer(fresh_job: JobDirectory, wro
 
 def test_a_model_that_opens_a_new_turn_is_not_published(tmp_path: Path) -> None:
     job = make_job(tmp_path, spec={"quantizations": ["f16"]})
-    weights = LlamaForCausalLM.from_pretrained(job.inputs / "base")
+    weights: Any = LlamaForCausalLM.from_pretrained(job.inputs / "base")
     opens_a_turn = make_tiny_tokenizer().convert_tokens_to_ids("<|im_start|>")
     # Every layer adds nothing, so what follows a token is what lies nearest to it; the last prompt token is "\n".
     for name, parameter in weights.named_parameters():

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import jinja2
 import pytest
+
 from fragua_exporter.conversion.chat_template import CHATML, CONVERSATIONS, Message, recognise, without_training_marks
 from fragua_platform.errors import InvalidInput
-
 from tests.tiny_models import CHATML_TEMPLATE, make_tiny_tokenizer
 
 PLAIN_CHATML = (
@@ -24,7 +24,7 @@ def render_with(template: str, conversation: Sequence[Message]) -> str:
 def test_the_template_that_training_uses_is_chatml() -> None:
     tokenizer = make_tiny_tokenizer()
     family = recognise(
-        lambda messages: str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        lambda messages: str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True))
     )
     assert family is CHATML
 

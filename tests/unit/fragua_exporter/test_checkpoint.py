@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from fragua_exporter.conversion.checkpoint import open_checkpoint
 from fragua_platform.errors import InvalidData, InvalidInput
-from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture

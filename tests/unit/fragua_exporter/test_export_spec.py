@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fragua_exporter.domain.export_spec import Quantization, parse_export_spec
 from fragua_platform.errors import InvalidInput
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from fragua_exporter.conversion.architectures import llama, plan_model
-from fragua_exporter.conversion.checkpoint import open_checkpoint
-from fragua_platform.errors import InvalidInput
 from transformers import LlamaConfig as TransformersConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
+from fragua_exporter.conversion.architectures import llama, plan_model
+from fragua_exporter.conversion.checkpoint import open_checkpoint
+from fragua_platform.errors import InvalidInput
 from tests.tiny_models import make_tiny_phi3
 
 LLAMA_3_ROPE = {

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from fragua_exporter.conversion.architectures import plan_model
-from fragua_exporter.conversion.checkpoint import open_checkpoint
-from fragua_exporter.conversion.merge import load_adapter
-from fragua_platform.errors import InvalidData, InvalidInput
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from fragua_exporter.conversion.architectures import plan_model
+from fragua_exporter.conversion.checkpoint import open_checkpoint
+from fragua_exporter.conversion.merge import load_adapter
+from fragua_platform.errors import InvalidData, InvalidInput
 from tests.tiny_models import make_tiny_llama
 from tests.unit.fragua_exporter.adapters import make_adapter
 

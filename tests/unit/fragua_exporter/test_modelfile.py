@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fragua_exporter.conversion.chat_template import CHATML
 from fragua_exporter.conversion.modelfile import check_system_prompt, render_modelfile
 from fragua_exporter.domain.export_spec import SamplingParameters

@@ -9,9 +9,9 @@ from typing import Any
 
 import gguf
 import pytest
+
 from fragua_exporter.conversion.vocabulary import load_vocabulary
 from fragua_platform.errors import InvalidInput
-
 from tests.tiny_models import VOCABULARY_SIZE
 
 
