@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +13,7 @@ import pytest
 from minio.helpers import DictType
 
 from fragua_platform.artifacts.open import open_artifact_store
-from fragua_platform.artifacts.store import ArtifactStore
+from fragua_platform.artifacts.store import ArtifactRef, ArtifactStore
 from tests.servers import S3Server
 
 KINDS = ("local", "s3")
@@ -90,3 +91,16 @@ def artifact_place(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactPl
     if request.param == "local":
         return LocalPlace(tmp_path / "almacén")
     return S3Place(request.getfixturevalue("s3_server"))
+
+
+async def content_of(store: ArtifactStore, ref: ArtifactRef, offset: int = 0) -> bytes:
+    return b"".join([chunk async for chunk in store.read(ref, offset=offset)])
+
+
+async def keys_of(store: ArtifactStore, prefix: str = "") -> list[str]:
+    return [key async for key in store.list(prefix)]
+
+
+def a_file(path: Path, size: int, seed: int = 0) -> Path:
+    path.write_bytes(random.Random(seed).randbytes(size))
+    return path

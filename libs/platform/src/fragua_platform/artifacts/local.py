@@ -26,7 +26,15 @@ from fragua_platform.artifacts.transfer import (
     save,
     verified_chunks,
 )
-from fragua_platform.errors import AlreadyExists, Corrupted, FailedPrecondition, InvalidInput, LimitExceeded, NotFound, Unavailable
+from fragua_platform.errors import (
+    AlreadyExists,
+    Corrupted,
+    FailedPrecondition,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    Unavailable,
+)
 
 INCOMING = ".incoming"
 """Folder of files that are still being written; on the same file system, so that a link can publish them."""
@@ -135,13 +143,12 @@ class LocalArtifactStore:
 
     def _open(self, key: str) -> BinaryIO:
         path = self._path(key)
-        try:
-            return path.open("rb")
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            self._check_present()
-            raise NotFound(f"no artifact {key}") from error
-        except OSError as error:
-            raise Unavailable(f"{key}: {error.strerror}") from error
+        with disk_errors(key):
+            try:
+                return path.open("rb")
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+                self._check_present()
+                raise NotFound(f"no artifact {key}") from error
 
     def _read_at_most(self, key: str, limit: int) -> bytes:
         with self._open(key) as file, disk_errors(key):
@@ -171,7 +178,7 @@ class LocalArtifactStore:
         with disk_errors(key):
             try:
                 path.unlink()
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 return
             if path.parent.is_dir():
                 _sync_directory(path.parent)
@@ -179,8 +186,11 @@ class LocalArtifactStore:
     def _path(self, key: str) -> Path:
         check_key(key)
         path = self._root / key
-        if os.path.realpath(path) != str(path):
-            raise InvalidInput(f"{key} passes through a symbolic link, which may lead out of the store; remove it")
+        for place in (path, *path.parents):
+            if place == self._root:
+                break
+            if place.is_symlink():
+                raise InvalidInput(f"{key} passes through a symbolic link, which may lead out of the store; remove it")
         return path
 
     def _check_present(self) -> None:

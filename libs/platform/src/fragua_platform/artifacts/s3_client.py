@@ -135,7 +135,10 @@ def s3_errors(endpoint: str, place: str) -> Iterator[None]:
             f"{endpoint} does not answer like an S3 server on {place}; is `endpoint` of FRAGUA_ARTIFACTS_URL right?"
         ) from error
     except HTTPError as error:
-        raise Unavailable(f"S3 at {endpoint} does not answer: {type(error).__name__} on {place}") from error
+        cause = getattr(error, "reason", None) or error
+        raise Unavailable(
+            f"S3 at {endpoint} cannot be reached or broke off on {place} ({type(cause).__name__})"
+        ) from error
 
 
 def _from_s3(error: S3Error, endpoint: str, place: str) -> FraguaError:
