@@ -123,18 +123,25 @@ async def _patiently(what: str, connect: Callable[[], Any]) -> Any:
 
 
 @asynccontextmanager
+async def reacting(service: Service, resources: Resources) -> AsyncIterator[None]:
+    """The service's subscriptions. Enter it before `serving`: the embedded bus hands an event to those who listen when
+    a relay publishes it, and to nobody later."""
+    async with AsyncExitStack() as stack:
+        for reaction in service.reactions:
+            subscription = await resources.bus.subscribe(reaction.durable, reaction.subjects, reaction.handler)
+            stack.push_async_callback(subscription.stop)
+        yield
+
+
+@asynccontextmanager
 async def serving(
     definition: ServiceDefinition[S], settings: S, service: Service, resources: Resources
 ) -> AsyncIterator[GrpcServer]:
-    """The API, the relay, the keeper and the reactions of one service, drained on the way out."""
+    """The API, the relay and the keeper of one service, drained on the way out."""
     outbox = Outbox(definition.metadata.tables["outbox"])
     relay = OutboxRelay(resources.database, outbox, resources.bus, service.name)
     keeper = JobKeeper(resources.database, service.jobs, resources.bus, lease_of(settings))
     async with AsyncExitStack() as stack:
-        # Subscriptions first: the embedded bus delivers only to those who are there when the relay publishes.
-        for reaction in service.reactions:
-            subscription = await resources.bus.subscribe(reaction.durable, reaction.subjects, reaction.handler)
-            stack.push_async_callback(subscription.stop)
         letters = await keeper.watch_dead_letters()
         stack.push_async_callback(letters.stop)
         await keeper.recover()
@@ -237,7 +244,7 @@ async def _serve(definition: ServiceDefinition[S], settings: S) -> None:
     serve_metrics(settings.metrics_port)
     async with until_signalled() as stop, open_resources(definition, settings) as resources:
         service = definition.build(settings, resources)
-        async with serving(definition, settings, service, resources):
+        async with reacting(service, resources), serving(definition, settings, service, resources):
             await stop.wait()
 
 

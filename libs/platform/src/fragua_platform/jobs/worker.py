@@ -95,7 +95,7 @@ class Worker:
             self._attempt = None
         seconds = time.monotonic() - began
         log.info("attempt_ended", state=job.state.value, seconds=round(seconds, 3))
-        JOB_SECONDS.labels(self._shop.jobs.service).observe(seconds)
+        JOB_SECONDS.labels(self._shop.jobs.service, job.state.value).observe(seconds)
         if job.state.terminal:
             JOBS_FINISHED.labels(self._shop.jobs.service, job.state.value).inc()
         if retry_after and not job.state.terminal:
