@@ -41,6 +41,7 @@ def nats_url(nats_server: NatsServer) -> str:
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """A fresh, empty database."""
+    postgres_server.start()  # a failed test may have left it dead
     url = postgres_server.create_database()
     yield url
     postgres_server.drop_database(url)
@@ -49,6 +50,7 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 def s3_bucket(s3_server: S3Server) -> str:
     """A fresh, empty bucket."""
+    s3_server.start()  # a failed test may have left it dead
     return s3_server.create_bucket()
 
 

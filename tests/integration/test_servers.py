@@ -77,6 +77,15 @@ def test_postgres_rows_survive_kill_and_restart(postgres_server: PostgresServer,
         assert connection.execute("SELECT name FROM survivors").fetchone() == ("ñandú",)
 
 
+def test_postgres_stops_under_open_connections(postgres_server: PostgresServer, postgres_url: str) -> None:
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+        begun = time.monotonic()
+        postgres_server.restart()
+        assert time.monotonic() - begun < 10
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+
+
 def test_postgres_refuses_a_wrong_password(postgres_server: PostgresServer) -> None:
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(postgres_server.url.replace("+psycopg", ""), password="not-the-password")

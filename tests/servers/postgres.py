@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ PASSWORD = "fragua-tests"
 
 class PostgresServer(Server):
     name = "postgres"
+    stop_signal = signal.SIGINT  # the fast shutdown; on SIGTERM it waits for its clients to leave
 
     def __init__(self) -> None:
         self._programs = postgres_programs()

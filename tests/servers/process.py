@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +35,7 @@ class Server(ABC):
     name: str
     user: str | None = None
     """Runs the server, when that must not be us."""
+    stop_signal = signal.SIGTERM
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -58,8 +60,10 @@ class Server(ABC):
         return {}
 
     def start(self) -> None:
+        """Starts the server, or does nothing when it runs, and returns once it answers."""
         deadline = time.monotonic() + START_SECONDS
-        self._spawn()
+        if self._process is None:
+            self._spawn()
         while not (listens(self.port) and self.answers()):
             if time.monotonic() > deadline:
                 self.kill()
@@ -74,7 +78,7 @@ class Server(ABC):
     def stop(self) -> None:
         """Asks the server to end in good order; data stays."""
         if self._process is not None:
-            self._process.terminate()
+            self._process.send_signal(self.stop_signal)
             self._reap()
 
     def kill(self) -> None:

@@ -62,4 +62,5 @@ if __name__ == "__main__":
     add_user()
     config = Config()
     config.bind = [f"{os.environ['BIND_HOST']}:{os.environ['GATEWAY_PORT']}"]
+    config.graceful_timeout = 0.5
     asyncio.run(serve(only_our_key, config))
