@@ -20,6 +20,7 @@ from fragua_platform.artifacts.transfer import (
     CHUNK,
     check_content,
     check_offset,
+    check_same,
     digest_rest,
     disk_errors,
     open_source,
@@ -112,17 +113,14 @@ class LocalArtifactStore:
                     os.link(temporary, path)
                     _sync_directory(path.parent)
             except AlreadyExists:
-                self._check_same(ref)
+                check_same(self._taken(key), ref)
         return ref
 
-    def _check_same(self, ref: ArtifactRef) -> None:
-        """Whoever was first, all is well when the bytes are ours."""
+    def _taken(self, key: str) -> ArtifactRef:
         try:
-            existing = self._stat(ref.key)
+            return self._stat(key)
         except NotFound as missing:
-            raise AlreadyExists(f"{ref.key}: one of its folders is an object, or its name is a folder") from missing
-        if existing != ref:
-            raise AlreadyExists(f"{ref.key} already exists with other bytes; objects are never overwritten")
+            raise AlreadyExists(f"{key}: one of its folders is an object, or its name is a folder") from missing
 
     @contextmanager
     def _incoming_file(self) -> Iterator[Path]:

@@ -23,6 +23,7 @@ from fragua_platform.artifacts.store import ArtifactRef
 from fragua_platform.artifacts.transfer import (
     check_content,
     check_offset,
+    check_same,
     digest_rest,
     disk_errors,
     open_source,
@@ -69,8 +70,8 @@ class S3Location:
 class S3ArtifactStore:
     """The digest of an object is kept beside it as `x-amz-meta-sha256`.
 
-    A writer that is killed in a multipart upload leaves parts that nobody sees. MinIO and RustFS remove them after a
-    day; on AWS the bucket needs a lifecycle rule (AbortIncompleteMultipartUpload).
+    A writer that is killed in a multipart upload leaves parts that nobody sees. MinIO removes them after a day;
+    elsewhere the bucket needs a lifecycle rule (AbortIncompleteMultipartUpload).
     """
 
     def __init__(self, location: S3Location, *, access_key: str, secret_key: str) -> None:
@@ -95,18 +96,18 @@ class S3ArtifactStore:
         check_key(key)
         ref = ArtifactRef(key, len(content), hashlib.sha256(content).hexdigest())
         # A server that does not know the condition would ignore it and overwrite in silence. So the first object of
-        # each process is sent twice: the second time must be refused.
+        # each process is sent twice: the second time must be refused. Every manifest comes this way.
         times = 1 if self._refuses_overwrites else 2
         try:
             for _ in range(times):
                 await self._call(key, self._client.create_object, self._at.bucket, self._name(key), content, ref.sha256)
         except AlreadyExists:
             self._refuses_overwrites = True
-            await self._check_same(ref)
+            check_same(await self._taken(key), ref)
         if not self._refuses_overwrites:
             raise FailedPrecondition(
                 f"S3 at {self._at.endpoint} overwrites objects in spite of If-None-Match, so two writers could both "
-                "win; use AWS S3, MinIO since RELEASE.2024-11 or another server with conditional writes"
+                "win; use AWS S3, MinIO or RustFS since 2025-09, or another server with conditional writes"
             )
         return ref
 
@@ -172,13 +173,12 @@ class S3ArtifactStore:
         file.seek(0)
         ref = ArtifactRef(key, size, sha256)
         with suppress(NotFound):
-            await self.stat(key)
-            await self._check_same(ref)
+            check_same(await self.stat(key), ref)
             return ref
         try:
             await self._upload(ref, file)
         except AlreadyExists:
-            await self._check_same(ref)
+            check_same(await self._taken(key), ref)
         return ref
 
     async def _upload(self, ref: ArtifactRef, file: BinaryIO) -> None:
@@ -205,14 +205,11 @@ class S3ArtifactStore:
                 await asyncio.shield(self._call(ref.key, self._client.abort_upload, *target, upload_id))
             raise
 
-    async def _check_same(self, ref: ArtifactRef) -> None:
-        """Whoever was first, all is well when the bytes are ours."""
+    async def _taken(self, key: str) -> ArtifactRef:
         try:
-            existing = await self.stat(ref.key)
+            return await self.stat(key)
         except NotFound as error:
-            raise Unavailable(f"another write of {ref.key} was going on, and came to nothing; try again") from error
-        if existing != ref:
-            raise AlreadyExists(f"{ref.key} already exists with other bytes; objects are never overwritten")
+            raise Unavailable(f"another write of {key} was going on, and came to nothing; try again") from error
 
     async def _call(self, key: str, request: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Make a blocking request in a thread, once the bucket is known to be there."""

@@ -74,6 +74,12 @@ def check_content(key: str, content: bytes, sha256: str | None) -> None:
         raise Corrupted(f"{key} has sha256 {actual} instead of {sha256}")
 
 
+def check_same(existing: ArtifactRef, ref: ArtifactRef) -> None:
+    """Whoever wrote it first, all is well when the bytes are those of `ref`."""
+    if existing != ref:
+        raise AlreadyExists(f"{ref.key} already exists with other bytes; objects are never overwritten")
+
+
 async def save(chunks: AsyncIterator[bytes], target: Path) -> None:
     """Write `chunks` to `target`, which appears only when the last one was written."""
     partial = target.parent / f".partial-{secrets.token_hex(8)}"
