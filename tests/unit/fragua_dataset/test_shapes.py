@@ -24,7 +24,7 @@ def turns(*roles: str) -> dict[str, Any]:
 
 
 def test_the_three_shapes_of_one_example_have_one_content_and_one_id() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"instruction": "¿Qué es un árbol?", "input": "", "output": "Un grafo."},
         {"prompt": "¿Qué es un árbol?", "completion": "Un grafo."},
         {

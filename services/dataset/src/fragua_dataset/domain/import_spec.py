@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from fragua_platform.errors import InvalidInput, Violation
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fragua_platform.errors import InvalidInput, Violation
 
 Shape = Literal["alpaca", "messages", "prompt_completion"]
 

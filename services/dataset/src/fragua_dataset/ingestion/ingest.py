@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from fragua_platform.errors import LimitExceeded
-from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
-
 from fragua_dataset.domain.import_spec import ImportReport, ImportSpec, ProblemCode, parse_import_spec
 from fragua_dataset.ingestion.json_rows import parse_row
 from fragua_dataset.ingestion.lines import Line, SourceFile
 from fragua_dataset.ingestion.problems import Flaw, ProblemLog
 from fragua_dataset.ingestion.shapes import Example, example_from_row
 from fragua_dataset.ingestion.split import SplitWriter, group_of
+from fragua_platform.errors import LimitExceeded
+from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 
 _SECONDS_BETWEEN_REPORTS = 0.5
 _ROWS_BETWEEN_GLANCES = 256

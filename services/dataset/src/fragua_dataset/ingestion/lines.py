@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fragua_platform.errors import InvalidData, InvalidInput
-
 from fragua_dataset.domain.import_spec import FileReport
+from fragua_platform.errors import InvalidData, InvalidInput
 
 _BUFFER = 1 << 20
 _UTF8_BOM = b"\xef\xbb\xbf"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from fragua_platform.errors import InvalidData, Violation
-
 from fragua_dataset.domain.import_spec import Problem, ProblemCode, Severity
+from fragua_platform.errors import InvalidData, Violation
 
 MAX_LISTED = 1_000
 MAX_VIOLATIONS = 20

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fragua_platform.errors import InvalidInput, Violation
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from fragua_platform.errors import InvalidInput, Violation
 
 ProvenanceKey = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ProvenanceText = Annotated[str, StringConstraints(max_length=4096)]

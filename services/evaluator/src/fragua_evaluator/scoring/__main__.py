@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
+from fragua_evaluator.domain.evaluation_spec import parse_evaluation_spec
 from fragua_platform.errors import InvalidInput
 from fragua_platform.jobs.engine import JobDirectory, Reporter, run_engine
-
-from fragua_evaluator.domain.evaluation_spec import parse_evaluation_spec
 
 THREADS_VARIABLE = "FRAGUA_ENGINE_THREADS"
 

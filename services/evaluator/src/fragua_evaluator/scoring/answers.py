@@ -8,11 +8,11 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from fragua_platform.errors import Corrupted, InvalidInput
 from pydantic import BaseModel, ValidationError
 
 from fragua_evaluator.domain.evaluation_spec import Arm
 from fragua_evaluator.scoring.model import Answer
+from fragua_platform.errors import Corrupted, InvalidInput
 
 _ANSWERS_FILE = "answers.jsonl"
 _FINGERPRINT_FILE = "fingerprint.json"

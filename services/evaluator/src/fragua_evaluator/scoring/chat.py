@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fragua_platform.errors import InvalidData, InvalidInput, Violation
 from jinja2 import TemplateError
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
 from fragua_evaluator.scoring.items import Item
+from fragua_platform.errors import InvalidData, InvalidInput, Violation
 
 _MAX_VIOLATIONS = 20
 
@@ -20,6 +20,8 @@ class Chat:
     tokenizer: PreTrainedTokenizerBase
     stop_ids: tuple[int, ...]
     pad_id: int
+    vocabulary_size: int
+    """Rows of the model's embedding; a token id beyond them has no vector."""
     context_length: int | None
 
     def prompts(self, items: Sequence[Item], max_new_tokens: int) -> list[list[int]]:
@@ -27,6 +29,11 @@ class Chat:
         texts = [self._render(item) for item in items]
         # The template wrote the special tokens already.
         prompts: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        if max(map(max, prompts)) >= self.vocabulary_size:
+            raise InvalidInput(
+                f"the tokenizer of the base writes token {max(map(max, prompts))}, but the model has "
+                f"{self.vocabulary_size} embeddings: this tokenizer belongs to another model"
+            )
         if self.context_length is not None:
             room = self.context_length - max_new_tokens
             self._refuse_long([(item, len(prompt)) for item, prompt in zip(items, prompts, strict=True)], room)
@@ -73,11 +80,15 @@ def open_chat(base: Path) -> Chat:
     stop_ids = _stop_ids(base, tokenizer)
     if not stop_ids:
         raise InvalidInput("the base model names no token that ends a turn: set eos_token in tokenizer_config.json")
+    text_config = config.get_text_config()
+    pad_id = tokenizer.pad_token_id
     return Chat(
-        tokenizer,
-        stop_ids,
-        tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stop_ids[0],
-        getattr(config.get_text_config(), "max_position_embeddings", None),
+        tokenizer=tokenizer,
+        stop_ids=stop_ids,
+        # What is padded is masked, so any token of the embedding will do.
+        pad_id=pad_id if pad_id is not None and pad_id < text_config.vocab_size else stop_ids[0],
+        vocabulary_size=text_config.vocab_size,
+        context_length=getattr(text_config, "max_position_embeddings", None),
     )
 
 
@@ -96,6 +107,12 @@ def _stop_ids(base: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]
 def _end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
     answer = "answer"
     turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": answer}]
-    text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    try:
+        text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    except TemplateError as objection:
+        raise InvalidInput(
+            f"the base's chat template refuses a question and its answer: {objection}",
+            reason="UNSUPPORTED_CHAT_TEMPLATE",
+        ) from objection
     after = tokenizer(text[text.rindex(answer) + len(answer) :], add_special_tokens=False)["input_ids"]
     return after[0] if after and after[0] in tokenizer.all_special_ids + list(tokenizer.added_tokens_decoder) else None

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from fragua_platform.errors import InvalidData, InvalidInput, Violation
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fragua_evaluator.domain.evaluation_spec import EvaluationSpec
+from fragua_platform.errors import InvalidData, InvalidInput, Violation
 
 _MAX_VIOLATIONS = 20
 
@@ -101,8 +101,8 @@ class _RowReader:
                 except ValidationError as invalid:
                     self._broken += 1
                     for error in invalid.errors(include_url=False)[: _MAX_VIOLATIONS - len(self._violations)]:
-                        place = "/".join(["", *map(str, error["loc"])])
-                        self._violations.append(Violation(f"validation.jsonl line {number}, {place}", error["msg"]))
+                        place = ", ".join([f"validation.jsonl line {number}", *_pointer(error["loc"])])
+                        self._violations.append(Violation(place, error["msg"]))
 
     def refuse_problems(self) -> None:
         if self._broken:
@@ -112,6 +112,11 @@ class _RowReader:
                 f"first: {first.field}: {first.description}",
                 violations=self._violations,
             )
+
+
+def _pointer(location: tuple[int | str, ...]) -> list[str]:
+    """The JSON pointer of what is wrong; nothing when it is the whole row."""
+    return ["/" + "/".join(map(str, location))] if location else []
 
 
 def _refuse_repeated_ids(items: list[Item]) -> None:

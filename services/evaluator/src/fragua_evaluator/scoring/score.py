@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 
 from fragua_evaluator.domain.evaluation_spec import Arm, EvaluationSpec
 from fragua_evaluator.scoring.answers import AnswerBook, AnsweredBatch
 from fragua_evaluator.scoring.chat import Chat, open_chat
 from fragua_evaluator.scoring.items import Item, Selection, select_items
+from fragua_evaluator.scoring.loading import ADAPTER_WEIGHTS, load_tuned_model
 from fragua_evaluator.scoring.memory import forget_peak, peak_rss_bytes
 from fragua_evaluator.scoring.metrics import score_answer
-from fragua_evaluator.scoring.model import ADAPTER_WEIGHTS, Answer, TunedModel, load_tuned_model
+from fragua_evaluator.scoring.model import Answer, TunedModel
 from fragua_evaluator.scoring.report import REPORT_FILE, write_outputs
+from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 
 _CHECKPOINT_SHARE = 0.05
 """Checkpoints hold all answers so far, so long runs space them out: at most this share of the time is lost."""
@@ -47,7 +48,7 @@ def score(spec: EvaluationSpec, job: JobDirectory, reporter: Reporter, threads: 
     reporter.progress("loading", 1, 1, f"{model.weights_type} on {model.device.type}")
 
     # The first answer of a process is slow; neither arm should pay for it.
-    model.warm_up([question.prompt for question in batches[0]])
+    model.warm_up([question.prompt for question in batches[0]], lambda: reporter.stop_requested)
     Interview(spec, batches, book, job, reporter).ask(model)
     write_outputs(job.outputs, spec, selection, book, chat, model, time.monotonic() - started)
 
