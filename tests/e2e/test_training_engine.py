@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from fragua_platform.jobs.engine import EXIT_FAILED, EXIT_INTERRUPTED
 from tests.tiny_models import make_tiny_llama, make_tiny_phi3
 
-STEPS = 60
+STEPS = 100
 SPEC: dict[str, Any] = {
     "lora": {"rank": 8, "dropout": 0.1},
     "schedule": {"max_steps": STEPS, "batch_size": 4, "gradient_accumulation": 2, "learning_rate": 5e-3},
@@ -91,14 +91,14 @@ def run_engine(job: Path) -> Finished:
     return Finished(job, engine.returncode, [json.loads(line) for line in output.splitlines()], complaints)
 
 
-def run_engine_and_stop_at(job: Path, step: int, stop: signal.Signals) -> Finished:
+def run_engine_and_stop_at(job: Path, step: int, stop: signal.Signals, phase: str = "training") -> Finished:
     with start_engine(job) as engine:
         assert engine.stdout is not None
         assert engine.stderr is not None
         records = []
         for line in engine.stdout:
             records.append(json.loads(line))
-            if records[-1].get("phase") == "training" and records[-1]["step"] >= step:
+            if records[-1].get("phase") == phase and records[-1]["step"] >= step:
                 engine.send_signal(stop)
                 break
         records += [json.loads(line) for line in engine.stdout]
@@ -160,14 +160,14 @@ def test_progress_never_goes_back_and_ends_at_the_total(unbroken: Finished) -> N
     assert (progress[0]["phase"], progress[-1]["phase"], steps[-1]) == ("loading", "saving", STEPS)
     assert {"learning_rate", "grad_norm", "tokens_per_second", "epoch"} <= logged[-1]["metrics"].keys()
     assert f"step {STEPS}/{STEPS} · loss" in logged[-1]["message"]
-    assert [record["step"] for record in unbroken.records_of("checkpoint")] == [25, 50]
+    assert [record["step"] for record in unbroken.records_of("checkpoint")] == [25, 50, 75, 100]
 
 
 def test_a_run_stopped_by_sigterm_resumes_to_the_same_adapter_bit_by_bit(unbroken: Finished, tmp_path: Path) -> None:
     stopped = run_engine_and_stop_at(new_job(tmp_path / "first"), step=6, stop=signal.SIGTERM)
-    (saved,) = stopped.records_of("checkpoint")
     assert stopped.exit_status == EXIT_INTERRUPTED
-    assert 6 <= saved["step"] < 25
+    saved = stopped.records_of("checkpoint")[-1]
+    assert 6 <= saved["step"] < STEPS
 
     resumed = run_engine(new_job(tmp_path / "second", checkpoint=stopped.job / saved["directory"]))
 
@@ -175,6 +175,13 @@ def test_a_run_stopped_by_sigterm_resumes_to_the_same_adapter_bit_by_bit(unbroke
     assert resumed.info["resumed_from_step"] == saved["step"]
     assert resumed.adapter == unbroken.adapter
     assert resumed.losses == unbroken.losses
+
+
+def test_a_run_stopped_while_it_loads_gives_the_job_back(tmp_path: Path) -> None:
+    stopped = run_engine_and_stop_at(new_job(tmp_path), step=0, stop=signal.SIGTERM, phase="loading")
+
+    assert stopped.exit_status == EXIT_INTERRUPTED
+    assert stopped.records_of("checkpoint") == stopped.records_of("failure") == []
 
 
 def test_a_killed_run_resumes_from_its_last_complete_checkpoint(unbroken: Finished, tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ def chat_format(**changes: Any) -> ChatFormat:
     return ChatFormat(**fields | changes)
 
 
+def ignore(_progress: str) -> None: ...
+
+
 def write_dataset(directory: Path, *train: Any, validation: tuple[Any, ...] = ()) -> Path:
     for name, rows in (("train", train), ("validation", validation)):
         lines = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
@@ -40,7 +43,7 @@ def row(*messages: dict[str, str]) -> dict[str, Any]:
 
 
 def load(directory: Path, *messages: dict[str, str], **changes: Any) -> Dataset:
-    return load_examples(write_dataset(directory, row(*messages)), chat_format(**changes))
+    return load_examples(write_dataset(directory, row(*messages)), chat_format(**changes), ignore)
 
 
 def supervised_text(example: Example) -> str:
@@ -74,7 +77,7 @@ def test_the_end_of_turn_keeps_its_label_where_padding_has_the_same_id(tmp_path:
     padded_with_eos.pad_token = padded_with_eos.eos_token
     long = row(QUESTION, ANSWER)
     short = row(QUESTION, {"role": "assistant", "content": "Madrid."})
-    dataset = load_examples(write_dataset(tmp_path, long, short), chat_format(tokenizer=padded_with_eos))
+    dataset = load_examples(write_dataset(tmp_path, long, short), chat_format(tokenizer=padded_with_eos), ignore)
 
     batch = collate(dataset.train.examples)
 
@@ -96,7 +99,7 @@ def test_every_unusable_line_of_both_splits_is_named(tmp_path: Path) -> None:
     )
 
     with pytest.raises(InvalidData) as refused:
-        load_examples(directory, chat_format())
+        load_examples(directory, chat_format(), ignore)
 
     described = {violation.field: violation.description for violation in refused.value.violations}
     assert list(described) == [
@@ -114,7 +117,7 @@ def test_every_unusable_line_of_both_splits_is_named(tmp_path: Path) -> None:
 
 def test_a_flood_of_problems_is_counted_and_only_its_start_is_listed(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match="300 rows cannot be trained on") as refused:
-        load_examples(write_dataset(tmp_path, *["?"] * 300), chat_format())
+        load_examples(write_dataset(tmp_path, *["?"] * 300), chat_format(), ignore)
 
     assert len(refused.value.violations) == VIOLATIONS_SHOWN
 
@@ -141,4 +144,4 @@ def test_an_empty_training_split_is_refused_and_an_empty_validation_split_is_not
     assert len(load(tmp_path, QUESTION, ANSWER).validation) == 0
 
     with pytest.raises(InvalidData, match="nothing to train on"):
-        load_examples(write_dataset(tmp_path), chat_format())
+        load_examples(write_dataset(tmp_path), chat_format(), ignore)

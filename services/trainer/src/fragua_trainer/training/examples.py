@@ -7,7 +7,7 @@ after the generation prompt up to and including the token that ends the turn. Al
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from fragua_platform.errors import InvalidData, Violation
 from fragua_trainer.training.batch import IGNORED, Example
 
 VIOLATIONS_SHOWN = 50
-ROWS_AT_ONCE = 256
+ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ class _Rendered:
     answer_starts: list[int]
 
 
-def load_examples(directory: Path, chat: ChatFormat) -> Dataset:
+def load_examples(directory: Path, chat: ChatFormat, on_progress: Callable[[str], None]) -> Dataset:
     """Read and tokenise both splits, or raise `InvalidData` with one violation per unusable line of either."""
     problems: list[_Problem] = []
-    train = _load_split(directory / "train.jsonl", chat, problems)
-    validation = _load_split(directory / "validation.jsonl", chat, problems)
+    train = _load_split(directory / "train.jsonl", chat, problems, on_progress)
+    validation = _load_split(directory / "validation.jsonl", chat, problems, on_progress)
     if problems:
         raise _unusable(problems)
     if not train.examples:
@@ -116,7 +116,7 @@ def load_examples(directory: Path, chat: ChatFormat) -> Dataset:
     return Dataset(train, validation)
 
 
-def _load_split(path: Path, chat: ChatFormat, problems: list[_Problem]) -> Split:
+def _load_split(path: Path, chat: ChatFormat, problems: list[_Problem], on_progress: Callable[[str], None]) -> Split:
     if not path.is_file():
         raise InvalidData(f"{path.name} is missing: a dataset version holds train.jsonl and validation.jsonl")
     with path.open("rb") as file:
@@ -125,6 +125,7 @@ def _load_split(path: Path, chat: ChatFormat, problems: list[_Problem]) -> Split
     rendered = _render_rows(path, chat.tokenizer, problems)
     while rows := list(islice(rendered, ROWS_AT_ONCE)):
         examples.extend(_tokenise(rows, chat, path.name, problems))
+        on_progress(f"{path.name}: {rows[-1].line} rows read")
     return Split(examples, digest)
 
 

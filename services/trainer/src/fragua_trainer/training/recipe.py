@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from fragua_platform.jobs.engine import JobDirectory, Reporter
+from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 from fragua_trainer.domain.training_spec import Precision, TrainingSpec
 from fragua_trainer.training.adapter import attach_lora, match_targets
 from fragua_trainer.training.base_model import empty_model, load_base_model, open_base_model
@@ -30,14 +30,19 @@ def run(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int)
     disable_progress_bar()
     device = choose_device()
 
+    def tell_loading(what: str, total_steps: int = 0) -> None:
+        if reporter.stop_requested:
+            raise Interrupted  # nothing is trained yet, so there is nothing to save
+        reporter.progress("loading", 0, total_steps, what)
+
     # Whatever can be wrong with the inputs is found before the weights are read.
-    reporter.progress("loading", 0, 0, "checking the base model and the dataset")
+    tell_loading("checking the base model and the dataset")
     base = open_base_model(job.inputs / "base")
     targets = match_targets(empty_model(base), spec.lora)
-    dataset = load_examples(job.inputs / "dataset", base.chat_format(spec.schedule.max_length))
+    dataset = load_examples(job.inputs / "dataset", base.chat_format(spec.schedule.max_length), tell_loading)
     plan = Plan(spec.schedule, len(dataset.train))
 
-    reporter.progress("loading", 0, plan.total_steps, "loading the base model")
+    tell_loading("loading the base model", plan.total_steps)
     precision = choose_precision(spec.precision, device, base.directory)
     model = load_base_model(base, precision, device)
     adapted = attach_lora(model, spec.lora, targets, spec.schedule.seed, spec.provenance.get("base_model", ""))
