@@ -1,6 +1,7 @@
 """The specification of an import: defaults that work, and every problem at once."""
 
 import pytest
+
 from fragua_dataset.domain.import_spec import ImportSpec, parse_import_spec
 from fragua_platform.errors import InvalidInput
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fragua_dataset.domain.import_spec import ImportReport
 from fragua_dataset.ingestion.ingest import ingest
 from fragua_platform.errors import FraguaError, InvalidData, InvalidInput, LimitExceeded

@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from fragua_dataset.ingestion.json_rows import parse_row
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fragua_dataset.ingestion.json_rows import parse_row
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

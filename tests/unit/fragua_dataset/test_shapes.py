@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from fragua_dataset.domain.import_spec import ImportSpec
 from fragua_dataset.ingestion.shapes import Example, example_from_row
 

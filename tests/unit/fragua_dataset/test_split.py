@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fragua_dataset.domain.import_spec import ImportSpec
 from fragua_dataset.ingestion.shapes import Example
 from fragua_dataset.ingestion.split import SplitWriter, group_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def asking(question: str, **metadata: Any) -> Example:
