@@ -47,7 +47,8 @@ class Delivery(Protocol):
     """One delivery of a unit of work: a lease that lasts `ack_wait` and is extended by `in_progress`.
 
     Only the holder of the latest delivery may call these: a worker that lost the job to another attempt stays silent.
-    They raise `Unavailable` when the bus does not answer; then the lease runs out and the unit is delivered again.
+    They raise `Unavailable` when the bus does not answer; then the lease runs out and the unit is delivered again. Do not
+    repeat them for long: a bus that was killed may have forgotten this delivery and never answers for it.
     """
 
     work: QueuedWork

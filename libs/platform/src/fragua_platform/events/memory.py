@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 
 class MemoryEventBus:
+    remembers_work = False
+
     def __init__(self) -> None:
         self._durables: dict[str, _Durable] = {}
         self._deliveries: dict[tuple[str, str], _EventDelivery] = {}

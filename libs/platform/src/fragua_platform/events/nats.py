@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Self
 
 import nats.errors
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NoStreamResponseError
@@ -26,7 +26,7 @@ from fragua_platform.events.bus import (
     WorkQueue,
 )
 from fragua_platform.events.cloudevents import SUBJECT_ROOT, CloudEvent, event_from_wire
-from fragua_platform.events.nats_connection import connect, nats_errors, server_version
+from fragua_platform.events.nats_connection import Connection, connect, nats_errors, server_version
 from fragua_platform.events.nats_consumer import LONGEST_REQUEST, Consumption, PullConsumer
 from fragua_platform.events.nats_topology import declare_streams, durable_consumer, require_version
 from fragua_platform.events.nats_work import NatsWorkQueue, bury, dead_letter_from, message_of
@@ -40,7 +40,6 @@ from fragua_platform.events.subjects import (
     work_subject,
 )
 
-ANSWER_SECONDS = 5.0
 WATCHER_FORGOTTEN_SECONDS = 60.0
 DEAD_LETTER_POLICY = DeliveryPolicy(ack_wait=60.0)
 
@@ -50,9 +49,12 @@ log = structlog.get_logger(__name__)
 class NatsEventBus:
     """Reconnects for ever; meanwhile publishing raises `Unavailable` and pulling waits."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._jetstream = client.jetstream(timeout=ANSWER_SECONDS)
+    remembers_work = True
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client = connection.client
+        self._jetstream = connection.jetstream
         self._subscriptions: list[Consumption] = []
 
     @classmethod
@@ -69,15 +71,15 @@ class NatsEventBus:
 
         Raises `Unavailable` when no server answers, `FailedPrecondition` when it cannot do what Fragua needs.
         """
-        client = await connect(url, user=user, password=password, token=token, name=name)
+        connection = await connect(url, user=user, password=password, token=token, name=name)
         try:
-            require_version(server_version(client))
-            bus = cls(client)
+            require_version(server_version(connection.client))
+            bus = cls(connection)
             await bus.check()
             with nats_errors("declaring the streams"):
                 await declare_streams(bus._jetstream)
         except BaseException:
-            await client.close()
+            await connection.client.close()
             raise
         return bus
 
@@ -122,8 +124,7 @@ class NatsEventBus:
         root = watched_root(subjects)
         patterns = require_patterns(subjects, root)
         consumer = PullConsumer(
-            self._client,
-            self._jetstream,
+            self._connection,
             DEAD_STREAM if root == DEAD_ROOT else EVENTS_STREAM,
             ConsumerConfig(
                 name=f"tail-{self._client.new_inbox().rpartition('.')[2]}",
@@ -164,7 +165,7 @@ class NatsEventBus:
 
     async def work_queue(self, queue: str, policy: DeliveryPolicy) -> WorkQueue:
         config = durable_consumer(require_name("queue", queue), [work_subject(queue)], policy)
-        consumer = PullConsumer(self._client, self._jetstream, JOBS_STREAM, config)
+        consumer = PullConsumer(self._connection, JOBS_STREAM, config)
         with nats_errors(f"declaring the work queue {queue}"):
             await consumer.declare()
         return NatsWorkQueue(queue, policy, consumer, self._jetstream)
@@ -199,7 +200,7 @@ class NatsEventBus:
     async def close(self) -> None:
         await asyncio.gather(*(subscription.stop() for subscription in self._subscriptions))
         if self._client.is_connected:
-            with nats_errors("sending the last acknowledgements"):
+            with suppress(nats.errors.Error):
                 await self._client.flush()
         await self._client.close()
 
@@ -225,7 +226,7 @@ class NatsEventBus:
     async def _consume(
         self, stream: str, config: ConsumerConfig, handle: Callable[[Msg], Awaitable[None]]
     ) -> Subscription:
-        consumer = PullConsumer(self._client, self._jetstream, stream, config)
+        consumer = PullConsumer(self._connection, stream, config)
         with nats_errors(f"declaring the consumer {config.name}"):
             await consumer.declare()
         subscription = Consumption(consumer, handle)

@@ -6,25 +6,52 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import nats.errors
 import structlog
 from nats.aio.client import Client
+from nats.js import JetStreamContext
 
 from fragua_platform.errors import InvalidInput, LimitExceeded, Unavailable
 
 CONNECT_SECONDS = 10.0
 RECONNECT_PAUSE_SECONDS = 0.5
+ANSWER_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
 
-async def connect(url: str, *, user: str | None, password: str | None, token: str | None, name: str) -> Client:
+class Connection:
+    def __init__(self) -> None:
+        self.client = Client()
+        self.jetstream: JetStreamContext = self.client.jetstream(timeout=ANSWER_SECONDS)
+        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def until_lost(self) -> asyncio.Future[None]:
+        """Done when the connection that there is now breaks: what was asked over it will not be answered."""
+        if self._lost.done() and self.client.is_connected:
+            self._lost = asyncio.get_running_loop().create_future()
+        return self._lost
+
+    def note_lost(self) -> None:
+        if not self._lost.done():
+            self._lost.set_result(None)
+
+
+async def connect(url: str, *, user: str | None, password: str | None, token: str | None, name: str) -> Connection:
     """Fails after some seconds when nobody answers; once connected, it reconnects for ever."""
-    servers = [server.strip() for server in url.split(",")]
-    addresses = ", ".join(_without_secrets(server) for server in servers)
-    client = Client()
+    parts = [urlsplit(server.strip()) for server in url.split(",")]
+    servers = [urlunsplit(part._replace(netloc=part.netloc.rpartition("@")[2])) for part in parts]
+    addresses = ", ".join(servers)
+    # Taken out of the URL, because the client library would send them without decoding, and logs would show them.
+    if user is None and token is None and parts[0].username:
+        if parts[0].password is None:
+            token = unquote(parts[0].username)
+        else:
+            user, password = unquote(parts[0].username), unquote(parts[0].password)
+    connection = Connection()
+    client = connection.client
     last_trouble = "no answer"
 
     async def note_trouble(trouble: Exception) -> None:
@@ -33,6 +60,9 @@ async def connect(url: str, *, user: str | None, password: str | None, token: st
         log.debug("nats_trouble", cause=last_trouble)
 
     async def note_disconnect() -> None:
+        connection.note_lost()
+        if client.is_closed:
+            return
         log.warning("nats_disconnected", servers=addresses, cause=last_trouble)
 
     async def note_reconnect() -> None:
@@ -60,7 +90,7 @@ async def connect(url: str, *, user: str | None, password: str | None, token: st
         ) from failure
     except ValueError as malformed:
         raise InvalidInput(f"{addresses} is not the address of a NATS server: {malformed}") from malformed
-    return client
+    return connection
 
 
 def server_version(client: Client) -> str:
@@ -82,7 +112,3 @@ def nats_errors(doing: str) -> Iterator[None]:
         raise InvalidInput(f"{doing}: the subject is malformed") from bad
     except (nats.errors.Error, OSError) as failure:
         raise Unavailable(f"{doing}: {failure}") from failure
-
-
-def _without_secrets(server: str) -> str:
-    return urlsplit(server).netloc.rpartition("@")[2]
