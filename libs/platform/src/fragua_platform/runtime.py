@@ -23,8 +23,8 @@ from fragua_platform.artifacts.open import open_artifact_store
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.database import Database, require_current_schema, upgrade_schema
 from fragua_platform.errors import FraguaError, InvalidInput, Unavailable
-from fragua_platform.events.open import open_event_bus
 from fragua_platform.events.bus import DeliveryPolicy, EventBus, EventHandler
+from fragua_platform.events.open import open_event_bus
 from fragua_platform.events.outbox import Outbox, OutboxRelay
 from fragua_platform.grpc.server import GrpcServer, GrpcService
 from fragua_platform.jobs.attempt import JobKind, Workshop

@@ -26,7 +26,7 @@ async def receive_upload(
 
     A stream that breaks, exceeds `limit` or differs from what was announced leaves nothing behind.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     digest = hashlib.sha256()
     received = 0
     with tempfile.NamedTemporaryFile(dir=directory, prefix="upload-") as file:

@@ -58,9 +58,7 @@ class Evaluations:
         self._adapters = adapters
         self._datasets = datasets
 
-    async def submit(
-        self, branch: str, order: EvaluationOrder, *, request_id: str, validate_only: bool = False
-    ) -> Job:
+    async def submit(self, branch: str, order: EvaluationOrder, *, request_id: str, validate_only: bool = False) -> Job:
         """Queue an evaluation; everything that is wrong with the order is reported at once, before any compute."""
         return await self._desk.submit(
             branch, order, lambda: self._resolve(branch, order), request_id=request_id, validate_only=validate_only

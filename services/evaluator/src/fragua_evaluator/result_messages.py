@@ -6,8 +6,15 @@ from fragua.evaluator.v1 import evaluator_pb2
 from fragua_evaluator.domain.evaluation_spec import Arm, ArmReport, EvaluationReport, Metric
 
 
+_METRICS = {
+    Metric.EXACT_MATCH: evaluator_pb2.METRIC_EXACT_MATCH,
+    Metric.TOKEN_F1: evaluator_pb2.METRIC_TOKEN_F1,
+    Metric.CONTAINS: evaluator_pb2.METRIC_CONTAINS,
+}
+
+
 def metric_to_message(metric: Metric) -> evaluator_pb2.Metric:
-    return evaluator_pb2.Metric.Value(f"METRIC_{metric.value.upper()}")
+    return _METRICS[metric]
 
 
 def result_to_message(report: EvaluationReport) -> evaluator_pb2.EvaluationResult:

@@ -46,11 +46,10 @@ class BaseModels:
 
     async def receive(self, model_id: str, parts: AsyncIterator[FileAnnounced | bytes]) -> BaseModel:
         """Store a model folder. The same content again gives the same revision."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=self._directory, prefix=f"{model_id}-"))
+        folder = await asyncio.to_thread(_new_folder, self._directory, model_id)
         try:
             files = await self._receive_files(folder, parts)
-            architecture = _check_folder(folder)
+            architecture = await asyncio.to_thread(_check_folder, folder)
             name = f"baseModels/{model_id}/revisions/{_revision(files)}"
             bundle = await publish_bundle(self._store, base_model_prefix(name), folder, {"base_model": name})
         finally:
@@ -60,9 +59,6 @@ class BaseModels:
 
     async def get(self, name: str) -> BaseModel:
         return await self._database.run(lambda connection: self._registry.base_model(connection, name))
-
-    async def list(self, page: PageRequest) -> Page[BaseModel]:
-        return await self._database.run(lambda connection: self._registry.base_models(connection, page))
 
     async def _receive_files(self, folder: Path, parts: AsyncIterator[FileAnnounced | bytes]) -> list[FileAnnounced]:
         received: list[FileAnnounced] = []
@@ -99,6 +95,9 @@ class BaseModels:
             limit = f"{self._max_bytes} bytes (FRAGUA_MAX_BASE_MODEL_BYTES)"
             raise LimitExceeded(f"the base model is larger than the limit of {limit}")
 
+    async def list(self, page: PageRequest) -> Page[BaseModel]:
+        return await self._database.run(lambda connection: self._registry.base_models(connection, page))
+
 
 class _FileWriter:
     """Writes one announced file and holds it to what was announced."""
@@ -120,12 +119,19 @@ class _FileWriter:
         self.close()
         if self._size != self._announced.size:
             expected = self._announced.size
-            raise _refused("file.size_bytes", f"{self._announced.path!r}: {self._size} bytes came, {expected} announced")
+            raise _refused(
+                "file.size_bytes", f"{self._announced.path!r}: {self._size} bytes came, {expected} announced"
+            )
         if self._digest.hexdigest() != self._announced.sha256:
             raise _refused("file.sha256", f"{self._announced.path!r} arrived with other bytes than announced")
 
     def close(self) -> None:
         self._file.close()
+
+
+def _new_folder(directory: Path, model_id: str) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=directory, prefix=f"{model_id}-"))
 
 
 def _check_folder(folder: Path) -> str:

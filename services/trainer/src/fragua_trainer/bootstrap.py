@@ -26,9 +26,7 @@ def build(settings: TrainerSettings, resources: Resources) -> Service:
     database, store = resources.database, resources.artifacts
     registry = Registry()
     jobs = JobStore("trainer", metadata, on_change=registry.follow)
-    desk = JobDesk(
-        database, jobs, kind="training", collection="trainingJobs", max_attempts=settings.max_attempts
-    )
+    desk = JobDesk(database, jobs, kind="training", collection="trainingJobs", max_attempts=settings.max_attempts)
     datasets = DatasetClient(open_channel(settings.dataset_endpoint, tls=settings.channel_tls))
     servicer = TrainerServicer(
         desk,

@@ -39,9 +39,7 @@ class TrainingWork:
     async def prepare(self, job: Job, directory: JobDirectory) -> None:
         order = ResolvedOrder.model_validate(job.spec)
         inputs = directory.inputs
-        await fetch_bundle(
-            self._store, order.base_prefix, inputs / "base", manifest_sha256=order.base_manifest_sha256
-        )
+        await fetch_bundle(self._store, order.base_prefix, inputs / "base", manifest_sha256=order.base_manifest_sha256)
         await fetch_bundle(
             self._store, order.dataset_prefix, inputs / "dataset", manifest_sha256=order.dataset_manifest_sha256
         )

@@ -23,6 +23,7 @@ class DeliveryPolicy:
     ack_wait: float = 30.0
     """Seconds without acknowledgement or `in_progress` until somebody else gets it."""
     max_deliveries: int = 10
+    """Every delivery counts, also one that was given back on purpose."""
     backoff: tuple[float, ...] = (1.0, 5.0, 30.0)
     """Delay in seconds before delivery 2, 3, 4…; the last one repeats."""
 
@@ -112,6 +113,9 @@ class EventBus(Protocol):
     - Names of durables and queues have letters, digits, `-` and `_`. The subjects of one subscription do not overlap.
       Anything else is `InvalidInput`.
     """
+
+    remembers_work: bool
+    """Whether queued work outlives this process; where it does not, unfinished jobs are enqueued again at start."""
 
     async def publish(self, event: CloudEvent) -> None: ...
 

@@ -58,7 +58,10 @@ class MemoryQueue:
                     return None
                 next_look = deadline if first is None else min(deadline, first.due)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), next_look - now)
+                    # Not wait_for, which on Python 3.11 may swallow the cancellation of a worker that stops waiting:
+                    # the unit would be leased to nobody.
+                    async with asyncio.timeout(next_look - now):
+                        await self._changed.wait()
         return None
 
     async def reschedule(self, unit: _Unit, delay: float) -> None:

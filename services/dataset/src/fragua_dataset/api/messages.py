@@ -13,7 +13,7 @@ from fragua_platform.jobs.events import status_to_message
 from fragua_platform.jobs.job import Job
 from fragua_platform.messages import bundle_to_message
 
-_SHAPES: dict[int, Any] = {
+_SHAPES: dict[dataset_pb2.RowShape, Any] = {
     dataset_pb2.ROW_SHAPE_UNSPECIFIED: "auto",
     dataset_pb2.ROW_SHAPE_ALPACA: "alpaca",
     dataset_pb2.ROW_SHAPE_MESSAGES: "messages",
@@ -47,7 +47,7 @@ def version_to_message(job: Job) -> dataset_pb2.DatasetVersion:
     spec = order.spec
     return dataset_pb2.DatasetVersion(
         name=job.name,
-        state=dataset_pb2.DatasetVersionState.Value(f"DATASET_VERSION_STATE_{version_state(job).value}"),
+        state=f"DATASET_VERSION_STATE_{version_state(job).value}",
         status=status_to_message(job),
         source_filename=order.filename,
         source_sha256=order.source_sha256,
@@ -73,5 +73,5 @@ def problem_to_message(problem: Problem) -> dataset_pb2.DatasetProblem:
         code=problem.code.value,
         message=problem.message,
         hint=problem.hint,
-        severity=dataset_pb2.ProblemSeverity.Value(f"PROBLEM_SEVERITY_{problem.severity.value}"),
+        severity=f"PROBLEM_SEVERITY_{problem.severity.value}",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 
@@ -12,7 +13,7 @@ from fragua_evaluator.application import Evaluations
 from fragua_platform.jobs.desk import JobDesk
 from fragua_platform.paging import page_request
 
-Context = grpc.aio.ServicerContext
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class EvaluatorServicer(evaluator_service_pb2_grpc.EvaluatorServiceServicer):

@@ -13,13 +13,19 @@ from fragua_platform.jobs.events import status_to_message
 from fragua_platform.jobs.job import Job
 from fragua_platform.messages import bundle_to_message
 
+_QUANTIZATIONS = {
+    exporter_pb2.QUANTIZATION_F32: Quantization.F32,
+    exporter_pb2.QUANTIZATION_F16: Quantization.F16,
+    exporter_pb2.QUANTIZATION_BF16: Quantization.BF16,
+    exporter_pb2.QUANTIZATION_Q8_0: Quantization.Q8_0,
+}
 _DEFAULT_PROBE = "Hello! Who are you? / ¡Hola! ¿Quién eres?"
 
 
 def order_from_message(message: exporter_pb2.Export) -> ExportOrder:
     """Files are named after the branch and number of the adapter: `tutor-3-f16.gguf`."""
     _, branch, _, number = message.adapter.split("/")
-    quantizations = [_quantization(value) for value in message.quantizations] or [Quantization.F16]
+    quantizations = [_QUANTIZATIONS[number] for number in message.quantizations] or [Quantization.F16]
     spec = ExportSpec(
         model_name=f"{branch}-{number}",
         quantizations=tuple(quantizations),
@@ -58,9 +64,5 @@ def _file_to_message(file: ExportedFile, bundle: Bundle) -> exporter_pb2.ExportF
     )
 
 
-def _quantization(number: int) -> Quantization:
-    return Quantization(exporter_pb2.Quantization.Name(number).removeprefix("QUANTIZATION_").lower())
-
-
 def _quantization_number(quantization: Quantization) -> exporter_pb2.Quantization:
-    return exporter_pb2.Quantization.Value(f"QUANTIZATION_{quantization.value.upper()}")
+    return next(number for number, value in _QUANTIZATIONS.items() if value is quantization)

@@ -94,6 +94,8 @@ def run_reference(
     # The probe comes first: a model is never nearer to its training than on a question of its own subject.
     parity_ids = (probe.token_ids + tokenizer.encode(conversation))[: min(PARITY_POSITIONS, context_length)]
     base_model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+    # `generate` fills what its configuration leaves open from the model's own, which may hold repetition penalties.
+    base_model.generation_config = GenerationConfig()
     model: Any = PeftModel.from_pretrained(base_model, adapter).eval()
     with torch.inference_mode():
         logits = model(torch.tensor([parity_ids])).logits[0]
@@ -101,7 +103,6 @@ def run_reference(
         generated = model.generate(
             input_ids=torch.tensor([probe.token_ids]),
             attention_mask=torch.ones(1, len(probe.token_ids), dtype=torch.long),
-            # A fresh configuration: the base's own may hold sampling or repetition penalties.
             generation_config=GenerationConfig(
                 max_new_tokens=probe.max_tokens, do_sample=False, eos_token_id=list(stop_ids), pad_token_id=stop_ids[0]
             ),

@@ -10,7 +10,14 @@ from fragua_platform.jobs.job import Job
 from fragua_platform.messages import bundle_to_message
 from fragua_trainer.domain.registry import Adapter, AdapterState, BaseModel, Metric
 from fragua_trainer.domain.training_order import ResolvedOrder, TrainingOrder
-from fragua_trainer.domain.training_spec import LoggingSpec, LoraSpec, Precision, ScheduleSpec, SchedulerShape, TrainingSpec
+from fragua_trainer.domain.training_spec import (
+    LoggingSpec,
+    LoraSpec,
+    Precision,
+    SchedulerShape,
+    ScheduleSpec,
+    TrainingSpec,
+)
 
 _PRECISIONS = {
     trainer_pb2.PRECISION_UNSPECIFIED: Precision.AUTO,
@@ -58,7 +65,6 @@ def _present(message: Any, *, only: tuple[str, ...] = (), without: tuple[str, ..
 def job_to_message(job: Job, adapter: Adapter | None) -> trainer_pb2.TrainingJob:
     order = ResolvedOrder.model_validate(job.spec).order
     schedule, logging = order.spec.schedule, order.spec.logging
-    scheduler = trainer_pb2.Scheduler.Value(f"SCHEDULER_{schedule.scheduler.value.upper()}")
     precision = next(number for number, value in _PRECISIONS.items() if value is order.spec.precision)
     return trainer_pb2.TrainingJob(
         name=job.name,
@@ -67,7 +73,7 @@ def job_to_message(job: Job, adapter: Adapter | None) -> trainer_pb2.TrainingJob
         lora=trainer_pb2.LoraSpec(**order.spec.lora.model_dump()),
         schedule=trainer_pb2.Schedule(
             **schedule.model_dump(exclude={"scheduler"}),
-            scheduler=scheduler,
+            scheduler=f"SCHEDULER_{schedule.scheduler.value.upper()}",
             save_steps=logging.save_steps,
             eval_steps=logging.eval_steps,
         ),

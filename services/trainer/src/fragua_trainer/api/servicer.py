@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 
@@ -21,7 +22,7 @@ from fragua_trainer.api.messages import (
 from fragua_trainer.application import Adapters, Training
 from fragua_trainer.base_models import BaseModels, FileAnnounced
 
-Context = grpc.aio.ServicerContext
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class TrainerServicer(trainer_service_pb2_grpc.TrainerServiceServicer):
