@@ -18,6 +18,7 @@ Exit status: 0 done, 1 failed (a failure record tells why), 75 interrupted by SI
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -157,11 +158,23 @@ def _exit_status(engine: Callable[[JobDirectory, Reporter], None], job: JobDirec
     except MemoryError:
         reporter.failure(LimitExceeded("the engine ran out of memory", reason="OUT_OF_MEMORY"))
         return EXIT_FAILED
-    except Exception as defect:
+    except Exception as error:
         traceback.print_exc()
-        reporter.failure(FraguaError(f"{type(defect).__name__}: {defect}", reason="ENGINE_DEFECT"))
+        reporter.failure(_disk_full(job.root) if _is_disk_full(error) else _defect(error))
         return EXIT_FAILED
     return 0
+
+
+def _is_disk_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _disk_full(directory: Path) -> FraguaError:
+    return LimitExceeded(f"no space left below {directory}: give the worker more disk", reason="DISK_FULL")
+
+
+def _defect(error: Exception) -> FraguaError:
+    return FraguaError(f"{type(error).__name__}: {error}", reason="ENGINE_DEFECT")
 
 
 def _claim_standard_output() -> TextIO:
