@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fragua.common.v1 import artifact_pb2
-from fragua_platform.artifacts.bundle import Bundle
+from fragua_platform.artifacts.manifest import Bundle
 
 
 def bundle_to_message(bundle: Bundle) -> artifact_pb2.Bundle:

@@ -11,7 +11,8 @@ from fragua.common.v1 import artifact_pb2
 from fragua.dataset.v1 import dataset_events_pb2
 from fragua_dataset.domain.dataset import Findings, ImportOrder, rejected_prefix, version_prefix
 from fragua_dataset.domain.import_spec import ImportReport
-from fragua_platform.artifacts.bundle import Bundle, find_bundle, publish_bundle
+from fragua_platform.artifacts.bundle import find_bundle, publish_bundle
+from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.artifacts.store import ArtifactRef, ArtifactStore
 from fragua_platform.events.cloudevents import CloudEvent, new_event
 from fragua_platform.jobs.engine import JobDirectory

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from fragua_exporter.domain.export_order import ExportOrder, ResolvedOrder
 from fragua_exporter.work import bundle_of
-from fragua_platform.artifacts.bundle import ManifestFile
+from fragua_platform.artifacts.manifest import ManifestFile
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.errors import FailedPrecondition, InvalidInput, NotFound, Violation
 from fragua_platform.jobs.desk import JobDesk

@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection
 
 from fragua_exporter.domain.export_order import ResolvedOrder, export_prefix
 from fragua_exporter.domain.exported_file import ExportedFile
-from fragua_platform.artifacts.bundle import Bundle, fetch_bundle, find_bundle, publish_bundle
+from fragua_platform.artifacts.bundle import fetch_bundle, find_bundle, publish_bundle
+from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.jobs.engine import JobDirectory
 from fragua_platform.jobs.job import Job, JobState

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 
-from fragua_platform.artifacts.bundle import Bundle, fetch_bundle, find_bundle, publish_bundle
+from fragua_platform.artifacts.bundle import fetch_bundle, find_bundle, publish_bundle
+from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.database import Database
 from fragua_platform.jobs.engine import JobDirectory

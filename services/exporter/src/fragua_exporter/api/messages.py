@@ -8,7 +8,7 @@ from fragua_exporter.domain.export_order import ExportOrder, ResolvedOrder
 from fragua_exporter.domain.export_spec import ExportSpec, Quantization
 from fragua_exporter.domain.exported_file import ExportedFile
 from fragua_exporter.work import bundle_of, files_of
-from fragua_platform.artifacts.bundle import Bundle
+from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.jobs.events import status_to_message
 from fragua_platform.jobs.job import Job
 from fragua_platform.messages import bundle_to_message

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from fragua.common.v1 import artifact_pb2
 from fragua.trainer.v1 import trainer_events_pb2
-from fragua_platform.artifacts.bundle import Bundle
+from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.errors import NotFound
 from fragua_platform.events.cloudevents import CloudEvent, new_event
 from fragua_platform.jobs.job import Job, JobState

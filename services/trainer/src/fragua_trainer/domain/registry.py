@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from fragua_platform.artifacts.bundle import Bundle
+from fragua_platform.artifacts.manifest import Bundle
 
 
 class AdapterState(StrEnum):
