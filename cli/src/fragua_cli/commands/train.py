@@ -1,0 +1,160 @@
+"""`fragua train`: fine-tuning runs, from a dataset version and a base model to an adapter."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from fragua.trainer.v1 import trainer_pb2
+from fragua.trainer.v1 import trainer_service_pb2 as calls
+from fragua_cli.commands.job_verbs import NameArgument, add_job_verbs, first
+from fragua_cli.jobs import training_jobs
+from fragua_cli.names import base_model_name, branch_name, dataset_version_name, resource_name
+from fragua_cli.options import (
+    BranchOption,
+    LimitOption,
+    RequestIdOption,
+    ValidateOnlyOption,
+    WatchOption,
+    request_id,
+)
+from fragua_cli.outcomes import follow_to_success, seconds_taken
+from fragua_cli.session import Session, client_command
+from fragua_cli.suite import all_pages
+
+app = typer.Typer()
+
+
+class Scheduler(StrEnum):
+    COSINE = "cosine"
+    LINEAR = "linear"
+    CONSTANT = "constant"
+
+
+class Precision(StrEnum):
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+def _optional(*names: str, help: str) -> Any:  # noqa: A002  # typer's own word
+    """An option that is sent only when given: the service knows the defaults, and documents them."""
+    return typer.Option(*names, help=help, show_default=False)
+
+
+@client_command(app, "start")
+async def start(
+    session: Session,
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="DATASET (its newest READY version), DATASET/VERSION or full name.")
+    ],
+    base: Annotated[str, typer.Option("--base", help="The base model (its newest revision) or full name.")],
+    branch: BranchOption = "",
+    rank: Annotated[int | None, _optional(help="Rank of the LoRA matrices [16].")] = None,
+    alpha: Annotated[float | None, _optional(help="The update is scaled by alpha / rank [32].")] = None,
+    dropout: Annotated[float | None, _optional(help="Dropout before the LoRA matrices [0.05].")] = None,
+    target: Annotated[
+        list[str] | None, _optional(help="A linear module to train; repeat it. All but the head.")
+    ] = None,
+    epochs: Annotated[float | None, _optional(help="Passes over the training rows [3].")] = None,
+    max_steps: Annotated[int | None, _optional(help="Optimizer steps; wins over --epochs.")] = None,
+    batch_size: Annotated[int | None, _optional(help="Rows per micro-batch [4].")] = None,
+    grad_accum: Annotated[int | None, _optional(help="Micro-batches per optimizer step [1].")] = None,
+    learning_rate: Annotated[float | None, _optional(help="The highest one, after warm-up [2e-4].")] = None,
+    warmup_steps: Annotated[int | None, _optional(help="Steps of warm-up [10].")] = None,
+    weight_decay: Annotated[float | None, _optional(help="Of AdamW [0].")] = None,
+    scheduler: Annotated[Scheduler, typer.Option(help="The course of the learning rate.")] = Scheduler.COSINE,
+    max_length: Annotated[int | None, _optional(help="Tokens per row; longer rows are refused [2048].")] = None,
+    seed: Annotated[int | None, _optional(help="Of everything that is drawn [42].")] = None,
+    save_steps: Annotated[int | None, _optional(help="Steps between checkpoints [50].")] = None,
+    eval_steps: Annotated[int | None, _optional(help="Steps between validation losses [50].")] = None,
+    precision: Annotated[Precision, typer.Option(help="Number format of the frozen base.")] = Precision.AUTO,
+    evaluate_after: Annotated[bool, typer.Option("--evaluate-after", help="Evaluate the adapter right away.")] = False,
+    validate_only: ValidateOnlyOption = False,
+    watch: WatchOption = True,
+    given_request_id: RequestIdOption = "",
+) -> None:
+    """Train a LoRA adapter. What is left out takes the default in brackets."""
+    suite = session.suite
+    version = await dataset_version_name(suite, dataset, branch, ready=True)
+    request = calls.CreateTrainingJobRequest(
+        parent=await branch_name(suite, branch, implied_by=version),
+        request_id=request_id(given_request_id),
+        validate_only=validate_only,
+        training_job=trainer_pb2.TrainingJob(
+            dataset_version=version,
+            base_model=await base_model_name(suite, base),
+            lora=trainer_pb2.LoraSpec(rank=rank, alpha=alpha, dropout=dropout, target_modules=target or ()),
+            schedule=trainer_pb2.Schedule(
+                epochs=epochs,
+                max_steps=max_steps or 0,
+                batch_size=batch_size,
+                gradient_accumulation=grad_accum,
+                learning_rate=learning_rate,
+                warmup_steps=warmup_steps,
+                weight_decay=weight_decay or 0.0,
+                scheduler=f"SCHEDULER_{scheduler.name}",
+                max_length=max_length,
+                seed=seed,
+                save_steps=save_steps,
+                eval_steps=eval_steps,
+            ),
+            precision=None if precision is Precision.AUTO else f"PRECISION_{precision.name}",
+            evaluate_after=evaluate_after,
+        ),
+    )
+    job = await suite.call(suite.trainer.CreateTrainingJob, request)
+    if validate_only or not watch:
+        session.output.document(job)
+        return
+    session.output.say(f"{job.name} makes {job.adapter}")
+    await _conclude(session, await follow_to_success(session, training_jobs(suite), job.name))
+
+
+@client_command(app, "metrics")
+async def metrics(session: Session, name: NameArgument, branch: BranchOption = "", limit: LimitOption = 1000) -> None:
+    """List what a run measured, step by step."""
+    suite = session.suite
+    parent = await resource_name(suite, "trainingJobs", name, branch)
+    pages = all_pages(
+        lambda token: suite.call(
+            suite.trainer.ListTrainingMetrics, calls.ListTrainingMetricsRequest(parent=parent, page_token=token)
+        ),
+        "metrics",
+    )
+    found, more = await first(pages, limit)
+    columns = {
+        "ATTEMPT": [str(metric.attempt) for metric in found],
+        "STEP": [str(metric.step) for metric in found],
+        "METRIC": [metric.name for metric in found],
+        "VALUE": [f"{metric.value:.6g}" for metric in found],
+    }
+    session.output.listing(found, columns, nothing="nothing measured yet", more=more)
+
+
+async def _conclude(session: Session, job: trainer_pb2.TrainingJob) -> None:
+    if session.output.as_json:
+        return
+    suite = session.suite
+    adapter = await suite.call(suite.trainer.GetAdapter, calls.GetAdapterRequest(name=job.adapter))
+    session.output.say(
+        f"{job.name} [green]succeeded[/green] {seconds_taken(job.status)}: {adapter.name} with "
+        f"{adapter.trainable_parameters:,} trained parameters, loss {adapter.final_loss:.3g}, "
+        f"validation loss {adapter.validation_loss:.3g}"
+    )
+    if job.evaluate_after:
+        session.output.say("its evaluation begins by itself: `fragua eval list`")
+
+
+add_job_verbs(
+    app,
+    training_jobs,
+    columns={
+        "DATASET VERSION": lambda job: job.dataset_version.partition("/datasets/")[2].replace("/versions/", "/"),
+        "BASE": lambda job: job.base_model.removeprefix("baseModels/").replace("/revisions/", "@"),
+        "ADAPTER": lambda job: job.adapter.rpartition("/")[2],
+    },
+    conclude=_conclude,
+)

@@ -1,0 +1,154 @@
+"""Calls to the four services that outlive a restart of any of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import grpc
+
+from fragua.common.v1 import job_pb2
+from fragua.dataset.v1 import dataset_service_pb2_grpc
+from fragua.evaluator.v1 import evaluator_service_pb2_grpc
+from fragua.exporter.v1 import exporter_service_pb2_grpc
+from fragua.trainer.v1 import trainer_service_pb2_grpc
+from fragua_platform.errors import Unavailable
+from fragua_platform.grpc.client import open_channel
+
+if TYPE_CHECKING:
+    from fragua.dataset.v1.dataset_service_pb2_grpc import DatasetServiceAsyncStub
+    from fragua.evaluator.v1.evaluator_service_pb2_grpc import EvaluatorServiceAsyncStub
+    from fragua.exporter.v1.exporter_service_pb2_grpc import ExporterServiceAsyncStub
+    from fragua.trainer.v1.trainer_service_pb2_grpc import TrainerServiceAsyncStub
+
+CALL_PATIENCE_SECONDS: Final = 30.0
+WATCH_PATIENCE_SECONDS: Final = 300.0
+"""Jobs outlive the restart of a service, so whoever follows one waits for it."""
+
+TERMINAL: Final = frozenset({job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED})
+
+Notice = Callable[[str], None]
+T = TypeVar("T")
+Request = TypeVar("Request")
+
+
+class JobResource(Protocol):
+    """What the long-running resources of all services have in common."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def status(self) -> job_pb2.JobStatus: ...
+
+
+J = TypeVar("J", bound=JobResource)
+
+
+class Suite:
+    """The services behind their addresses; a context manager that closes its channels.
+
+    A call that finds its service away is sent again until `patience` seconds have passed; every call of the contracts
+    is idempotent, so sending one twice does no harm. `notice` hears of the first failure of each wait.
+    """
+
+    def __init__(self, endpoints: Mapping[str, str], *, patience: float | None = None, notice: Notice) -> None:
+        self.endpoints = endpoints
+        self._call_patience = CALL_PATIENCE_SECONDS if patience is None else patience
+        self._watch_patience = WATCH_PATIENCE_SECONDS if patience is None else patience
+        self._notice = notice
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    async def __aenter__(self) -> Suite:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for channel in self._channels.values():
+            await channel.close(None)
+
+    def channel(self, service: str) -> grpc.aio.Channel:
+        if service not in self._channels:
+            self._channels[service] = open_channel(self.endpoints[service])
+        return self._channels[service]
+
+    @cached_property
+    def dataset(self) -> DatasetServiceAsyncStub:
+        return dataset_service_pb2_grpc.DatasetServiceStub(self.channel("dataset"))
+
+    @cached_property
+    def trainer(self) -> TrainerServiceAsyncStub:
+        return trainer_service_pb2_grpc.TrainerServiceStub(self.channel("trainer"))
+
+    @cached_property
+    def evaluator(self) -> EvaluatorServiceAsyncStub:
+        return evaluator_service_pb2_grpc.EvaluatorServiceStub(self.channel("evaluator"))
+
+    @cached_property
+    def exporter(self) -> ExporterServiceAsyncStub:
+        return exporter_service_pb2_grpc.ExporterServiceStub(self.channel("exporter"))
+
+    async def call(self, method: Callable[[Request], Awaitable[T]], request: Request) -> T:
+        """One request, one answer."""
+        return await self.persist(lambda: method(request))
+
+    async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make an attempt until one finds its service there; patience counts from the first that does not."""
+        deadline = 0.0
+        for delay in _delays():
+            try:
+                return await attempt()
+            except Unavailable as error:
+                if not deadline:
+                    deadline = time.monotonic() + self._call_patience
+                    self._notice(f"{error.message}; trying for {self._call_patience:.0f} s more")
+                if time.monotonic() + delay > deadline:
+                    raise
+            await asyncio.sleep(delay)
+        raise AssertionError("the delays never end")
+
+    async def watch(self, method: Callable[[Request], Any], request: Request) -> AsyncIterator[Any]:
+        """The resource now and after every change, up to its terminal state, over any number of connections."""
+        last_sign_of_life = time.monotonic()
+        delays = _delays()
+        while True:
+            call = method(request)
+            try:
+                async for resource in call:
+                    last_sign_of_life = time.monotonic()
+                    delays = _delays()
+                    yield resource
+                    if resource.status.state in TERMINAL:
+                        return
+            except Unavailable as error:
+                silent = time.monotonic() - last_sign_of_life
+                if silent > self._watch_patience:
+                    raise
+                self._notice(f"{error.message}; the job goes on, watching again")
+            finally:
+                call.cancel()
+            await asyncio.sleep(next(delays))
+
+
+def _delays() -> Iterator[float]:
+    """Between attempts: quick at first, since most restarts are."""
+    yield from (0.5, 1.0, 2.0)
+    while True:
+        yield 4.0
+
+
+async def all_pages(fetch: Callable[[str], Awaitable[Any]], items: str) -> AsyncIterator[Any]:
+    """The entries of a paged list, one page after the other; `items` is the answer's field that holds them."""
+    token = ""
+    while True:
+        page = await fetch(token)
+        for item in getattr(page, items):
+            yield item
+        token = page.next_page_token
+        if not token:
+            return

@@ -1,0 +1,140 @@
+"""Files on their way to a service and back, with their progress shown in bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from fragua.common.v1 import artifact_pb2
+from fragua.dataset.v1 import dataset_pb2
+from fragua.dataset.v1 import dataset_service_pb2 as dataset_calls
+from fragua.exporter.v1 import exporter_service_pb2 as exporter_calls
+from fragua.trainer.v1 import trainer_pb2
+from fragua.trainer.v1 import trainer_service_pb2 as trainer_calls
+from fragua_cli.output import Output
+from fragua_cli.suite import Suite
+from fragua_platform.errors import Corrupted, InvalidInput, Unavailable
+
+CHUNK_BYTES: Final = 512 * 1024
+
+MODEL_FILES: Final = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
+"""What a base model needs; pickles, READMEs and other formats of the same weights stay behind."""
+
+Advance = Callable[[int], None]
+
+
+async def upload_dataset(
+    suite: Suite, output: Output, file: Path, header: dataset_calls.ImportDatasetHeader
+) -> dataset_pb2.DatasetVersion:
+    header.filename = file.name
+    header.size_bytes = file.stat().st_size
+    header.sha256 = await asyncio.to_thread(sha256_of, file)
+
+    async def messages(advance: Advance) -> AsyncIterator[dataset_calls.ImportDatasetRequest]:
+        yield dataset_calls.ImportDatasetRequest(header=header)
+        async for chunk in _chunks(file):
+            yield dataset_calls.ImportDatasetRequest(chunk=chunk)
+            advance(len(chunk))
+
+    async def attempt() -> dataset_pb2.DatasetVersion:
+        with transfer_bar(output, f"uploading {file.name}", header.size_bytes) as advance:
+            return await suite.dataset.ImportDataset(messages(advance))
+
+    return await suite.persist(attempt)
+
+
+async def upload_base_model(suite: Suite, output: Output, folder: Path, model: str) -> trainer_pb2.BaseModel:
+    files = sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern) if file.is_file()})
+    if not files:
+        raise InvalidInput(f"{folder} holds no model: expected config.json, tokenizer.json and *.safetensors")
+    announced = [
+        trainer_calls.BaseModelFile(
+            path=file.name, size_bytes=file.stat().st_size, sha256=await asyncio.to_thread(sha256_of, file)
+        )
+        for file in files
+    ]
+
+    async def messages(advance: Advance) -> AsyncIterator[trainer_calls.ImportBaseModelRequest]:
+        yield trainer_calls.ImportBaseModelRequest(header=trainer_calls.ImportBaseModelHeader(model_id=model))
+        for file, header in zip(files, announced, strict=True):
+            yield trainer_calls.ImportBaseModelRequest(file=header)
+            async for chunk in _chunks(file):
+                yield trainer_calls.ImportBaseModelRequest(chunk=chunk)
+                advance(len(chunk))
+
+    async def attempt() -> trainer_pb2.BaseModel:
+        total = sum(header.size_bytes for header in announced)
+        with transfer_bar(output, f"uploading {len(files)} files of {model}", total) as advance:
+            return await suite.trainer.ImportBaseModel(messages(advance))
+
+    return await suite.persist(attempt)
+
+
+async def download(suite: Suite, output: Output, export: str, artifact: artifact_pb2.Artifact, folder: Path) -> Path:
+    """Fetch one file of an export; a download that broke off goes on where it stopped.
+
+    The file gets its name when its digest is right; until then its bytes are in `<name>.part`.
+    """
+    name = artifact.key.rpartition("/")[2]
+    target, part = folder / name, folder / f"{name}.part"
+    folder.mkdir(parents=True, exist_ok=True)
+    if target.exists() and await asyncio.to_thread(sha256_of, target) == artifact.sha256:
+        return target
+    if part.exists() and part.stat().st_size > artifact.size_bytes:
+        part.unlink()
+
+    async def go_on(offset: int) -> None:
+        request = exporter_calls.DownloadExportFileRequest(name=export, file=name, offset=offset)
+        bar = transfer_bar(output, f"downloading {name}", artifact.size_bytes, done=offset)
+        with bar as advance, part.open("ab") as file:
+            try:
+                async for answer in suite.exporter.DownloadExportFile(request):
+                    await asyncio.to_thread(file.write, answer.chunk)
+                    advance(len(answer.chunk))
+            except Unavailable:
+                if file.tell() == offset:  # otherwise something came: that is progress, so patience starts anew
+                    raise
+
+    part.touch()
+    while (offset := part.stat().st_size) < artifact.size_bytes:
+        await suite.persist(partial(go_on, offset))
+    if await asyncio.to_thread(sha256_of, part) != artifact.sha256:
+        part.unlink()
+        raise Corrupted(f"{name} arrived with other bytes than {export} was published with; download it again")
+    return part.replace(target)
+
+
+def sha256_of(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+@contextmanager
+def transfer_bar(output: Output, label: str, total: int, *, done: int = 0) -> Iterator[Advance]:
+    """A bar of bytes on a terminal; elsewhere a transfer is quiet, and what follows tells that it ended."""
+    if not output.live:
+        yield lambda count: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=output.console, transient=True) as progress:
+        task = progress.add_task(label, total=total, completed=done)
+        yield lambda count: progress.advance(task, count)
+
+
+async def _chunks(file: Path) -> AsyncIterator[bytes]:
+    with file.open("rb") as content:
+        while chunk := await asyncio.to_thread(content.read, CHUNK_BYTES):
+            yield chunk
