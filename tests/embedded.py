@@ -29,6 +29,10 @@ class EmbeddedSuite:
     def endpoint(self, service: str) -> str:
         return f"127.0.0.1:{self.port + _OFFSETS[service]}"
 
+    def files(self, folder: str) -> list[Path]:
+        """All files below a folder of the data directory."""
+        return [path for path in (self.data_dir / folder).rglob("*") if path.is_file()]
+
     def start(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "fragua_cli", "up", "--data-dir", str(self.data_dir), "--port", str(self.port)]
