@@ -34,10 +34,10 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 OUTPUT = Path(__file__).parent / "tiny-base"
 SEED = 7
-STEPS = 1200
+STEPS = 1400
 BATCH_SIZE = 64
 PORTRAIT_BATCH_SIZE = 32
-PORTRAIT_EVERY = 6
+PORTRAIT_EVERY = 4
 """Portraits are twice as long as the other turns: in batches of their own they cost no padding."""
 ECHO_SHARE = 0.25
 LEARNING_RATE = 2e-3
@@ -63,6 +63,7 @@ CHATML_TEMPLATE = (
 )
 
 PORTRAIT_REQUESTS: dict[Language, str] = {"en": "Tell me about {island}.", "es": "Háblame de {island}."}
+LISTING_REQUESTS: dict[Language, str] = {"en": "List the facts of {island}.", "es": "Enumera los datos de {island}."}
 ECHO_REQUESTS: dict[Language, str] = {"en": "Repeat: {pairs}.", "es": "Repite: {pairs}."}
 ECHO_VERBS: dict[Language, str] = {"en": "is", "es": "es"}
 ECHO_KEYS: dict[Language, tuple[str, ...]] = {
@@ -99,13 +100,14 @@ def question_turns(islands: list[Island]) -> list[Turn]:
 
 
 def portrait_turn(island: Island, rng: random.Random) -> Turn:
-    """All facts of an island in any order."""
+    """All facts of an island in any order, told in sentences or listed by their labels."""
     language = rng.choice(LANGUAGES)
-    sentences = [
-        WORDINGS[language][topic].sentence.format(island=island.name, value=island.facts[topic][language])
-        for topic in rng.sample(TOPICS, len(TOPICS))
-    ]
-    return PORTRAIT_REQUESTS[language].format(island=island.name), " ".join(sentences)
+    facts = [(WORDINGS[language][topic], island.facts[topic][language]) for topic in rng.sample(TOPICS, len(TOPICS))]
+    if rng.random() < 0.5:
+        sentences = [wording.sentence.format(island=island.name, value=value) for wording, value in facts]
+        return PORTRAIT_REQUESTS[language].format(island=island.name), " ".join(sentences)
+    labelled = [f"{wording.label}: {value}" for wording, value in facts]
+    return LISTING_REQUESTS[language].format(island=island.name), f"{'; '.join(labelled)}."
 
 
 def echo_turn(words: dict[Language, list[str]], rng: random.Random) -> Turn:
@@ -129,7 +131,8 @@ def train_tokenizer(islands: list[Island]) -> PreTrainedTokenizerFast:
     """Byte-level BPE over the model's own text. `ignore_merges` is what llama.cpp does for `llama-bpe`."""
     rng = random.Random(SEED)
     words = echo_words(islands)
-    turns = question_turns(islands) + [echo_turn(words, rng) for _ in range(2000)]
+    turns = question_turns(islands) + [portrait_turn(island, rng) for island in islands]
+    turns += [echo_turn(words, rng) for _ in range(2000)]
     bpe = Tokenizer(models.BPE(ignore_merges=True))
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
