@@ -160,7 +160,7 @@ start_demo() {
 demo_runs() { kill -0 "$demo_pid" 2>/dev/null; }
 
 kill_worker_midway() {
-  until [[ $(ask_database "SELECT 1 FROM trainer.jobs WHERE state = 'RUNNING' AND (progress->>'step')::int >= 0.3 * (progress->>'total')::int") == 1 ]]; do
+  until [[ $(ask_database "SELECT 1 FROM trainer.jobs WHERE state = 'RUNNING' AND (progress->>'step')::int * 3 > (progress->>'total')::int") == 1 ]]; do
     demo_runs || fail "the demo ended before its training was seen"
     sleep 0.5
   done
