@@ -15,7 +15,7 @@ from fragua.common.v1 import job_pb2
 from fragua_cli.output import Output
 from fragua_cli.suite import J
 
-_SECONDS_BETWEEN_LINES: Final = 5.0
+_SECONDS_BETWEEN_LINES: Final = 10.0
 
 
 async def follow(output: Output, label: str, states: AsyncIterator[J]) -> J:

@@ -27,7 +27,7 @@ _WHOSE_MOVE = {
 async def follow_to_success(session: Session, jobs: Jobs[J], name: str, *, label: str = "") -> J:
     """Follow a job; unless it succeeded, say why and leave with the exit code for it."""
     try:
-        ended = await follow(session.output, label or name, jobs.watch(name))
+        ended = await follow(session.output, label or name.rpartition("/")[2], jobs.watch(name))
     except asyncio.CancelledError:
         again, end = f"fragua {jobs.command} watch {name}", f"fragua {jobs.command} cancel {name}"
         session.output.notice(f"The {jobs.noun} goes on. `{again}` follows it again, `{end}` ends it.")
@@ -43,10 +43,10 @@ async def follow_to_success(session: Session, jobs: Jobs[J], name: str, *, label
             raise typer.Exit(ExitCode.FAILED)
 
 
-def show_failure(output: Output, name: str, status: job_pb2.JobStatus) -> None:
+def show_failure(output: Output, name: str, status: job_pb2.JobStatus, *, with_violations: bool = True) -> None:
     error = error_from_status(status.error)
     output.say(f"{name} [bold red]failed[/bold red] in attempt {status.attempt}: {escape(error.message)}")
-    for violation in error.violations:
+    for violation in error.violations if with_violations else ():
         output.say(f"  {escape(violation.field)}: {escape(violation.description)}")
     if move := _WHOSE_MOVE.get(status.failure_class):
         output.say(f"[dim]{move}[/dim]")

@@ -72,7 +72,7 @@ def run_to_exit_code(output: Output, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run(work)
     except FraguaError as error:
         output.error(error)
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable) and not output.as_json:
             output.notice("Is the suite running? `fragua up` starts one here; --endpoint names one elsewhere.")
         raise typer.Exit(exit_code_of(error)) from None
     except OSError as error:

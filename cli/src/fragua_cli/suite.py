@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -52,8 +52,8 @@ J = TypeVar("J", bound=JobResource)
 class Suite:
     """The services behind their addresses; a context manager that closes its channels.
 
-    A call that finds its service away is sent again until `patience` seconds have passed; every call of the contracts
-    is idempotent, so sending one twice does no harm. `notice` hears of the first failure of each wait.
+    A call that finds its service away is sent again until `patience` seconds have passed since its first failure; every
+    call of the contracts is idempotent, so sending one twice does no harm. `notice` hears of each outage once.
     """
 
     def __init__(self, endpoints: Mapping[str, str], *, patience: float | None = None, notice: Notice) -> None:
@@ -98,48 +98,52 @@ class Suite:
         return await self.persist(lambda: method(request))
 
     async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Make an attempt until one finds its service there; patience counts from the first that does not."""
-        deadline = 0.0
-        for delay in _delays():
+        """Make an attempt until one finds its service there."""
+        outage = _Outage(self._call_patience, self._notice)
+        while True:
             try:
                 return await attempt()
             except Unavailable as error:
-                if not deadline:
-                    deadline = time.monotonic() + self._call_patience
-                    self._notice(f"{error.message}; trying for {self._call_patience:.0f} s more")
-                if time.monotonic() + delay > deadline:
-                    raise
-            await asyncio.sleep(delay)
-        raise AssertionError("the delays never end")
+                await outage.sit_out(error, f"trying for {self._call_patience:.0f} s more")
 
     async def watch(self, method: Callable[[Request], Any], request: Request) -> AsyncIterator[Any]:
         """The resource now and after every change, up to its terminal state, over any number of connections."""
-        last_sign_of_life = time.monotonic()
-        delays = _delays()
+        outage = _Outage(self._watch_patience, self._notice)
         while True:
             call = method(request)
             try:
                 async for resource in call:
-                    last_sign_of_life = time.monotonic()
-                    delays = _delays()
+                    outage = _Outage(self._watch_patience, self._notice)
                     yield resource
                     if resource.status.state in TERMINAL:
                         return
             except Unavailable as error:
-                silent = time.monotonic() - last_sign_of_life
-                if silent > self._watch_patience:
-                    raise
-                self._notice(f"{error.message}; the job goes on, watching again")
+                await outage.sit_out(error, "the job goes on, watching again")
             finally:
                 call.cancel()
-            await asyncio.sleep(next(delays))
 
 
-def _delays() -> Iterator[float]:
-    """Between attempts: quick at first, since most restarts are."""
-    yield from (0.5, 1.0, 2.0)
-    while True:
-        yield 4.0
+class _Outage:
+    """The time from a first failure on, until a service is back or patience ends."""
+
+    def __init__(self, patience: float, notice: Notice) -> None:
+        self._patience = patience
+        self._notice = notice
+        self._deadline = 0.0
+        self._delay = 0.5
+
+    async def sit_out(self, error: Unavailable, plan: str) -> None:
+        """Wait a little before the next attempt, or raise the error when the time is up."""
+        is_first = not self._deadline
+        if is_first:
+            self._deadline = time.monotonic() + self._patience
+        if time.monotonic() + self._delay > self._deadline:
+            raise error
+        if is_first:
+            self._notice(f"{error.message}; {plan}")
+        await asyncio.sleep(self._delay)
+        # Quick at first, since most restarts are.
+        self._delay = min(2 * self._delay, 4.0)
 
 
 async def all_pages(fetch: Callable[[str], Awaitable[Any]], items: str) -> AsyncIterator[Any]:

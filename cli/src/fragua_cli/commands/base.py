@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fragua.trainer.v1 import trainer_pb2
 from fragua.trainer.v1 import trainer_service_pb2 as calls
 from fragua_cli.commands.job_verbs import first
 from fragua_cli.names import base_model_name
@@ -28,7 +29,11 @@ async def import_model(
     name: Annotated[str, typer.Option("--name", "-n", help="What to call the model, e.g. `tiny-base`.")],
 ) -> None:
     """Send a model folder: *.safetensors, *.json, *.jinja, *.model and *.txt. The same content makes no new revision."""
-    session.output.document(await upload_base_model(session.suite, session.output, folder, name))
+    model = await upload_base_model(session.suite, session.output, folder, name)
+    if session.output.as_json:
+        session.output.document(model)
+        return
+    session.output.say(f"{model.name}: {model.architecture}, {len(model.bundle.files)} files, {_size(model)}")
 
 
 @client_command(app, "list")
@@ -43,7 +48,7 @@ async def list_models(session: Session, limit: LimitOption = 100) -> None:
     columns = {
         "NAME": [model.name for model in found],
         "ARCHITECTURE": [model.architecture for model in found],
-        "SIZE": [size_of(sum(file.size_bytes for file in model.bundle.files)) for model in found],
+        "SIZE": [_size(model) for model in found],
         "CREATED": [local_time(model.create_time) for model in found],
     }
     session.output.listing(found, columns, nothing="no base model yet: `fragua base import DIR --name N`", more=more)
@@ -58,3 +63,7 @@ async def show(
     suite = session.suite
     request = calls.GetBaseModelRequest(name=await base_model_name(suite, model))
     session.output.document(await suite.call(suite.trainer.GetBaseModel, request))
+
+
+def _size(model: trainer_pb2.BaseModel) -> str:
+    return size_of(sum(file.size_bytes for file in model.bundle.files))

@@ -125,7 +125,7 @@ async def cancel(session: Session, version: VersionArgument, branch: BranchOptio
 
 
 async def _follow(session: Session, name: str) -> None:
-    version = await follow(session.output, name, dataset_versions(session.suite).watch(name))
+    version = await follow(session.output, "checking rows", dataset_versions(session.suite).watch(name))
     match version.status.state:
         case job_pb2.JOB_STATE_SUCCEEDED:
             session.output.say(
@@ -136,8 +136,9 @@ async def _follow(session: Session, name: str) -> None:
             session.output.say(f"{name} was [yellow]cancelled[/yellow]")
             raise typer.Exit(ExitCode.CANCELLED)
         case _:
-            show_failure(session.output, name, version.status)
-            if version.problem_count and not session.output.as_json:
+            listed = version.problem_count > 0 and not session.output.as_json
+            show_failure(session.output, name, version.status, with_violations=not listed)
+            if listed:
                 await _list_problems(session, name, _PROBLEMS_SHOWN)
             at_fault = version.status.failure_class == job_pb2.FAILURE_CLASS_USER_DATA
             raise typer.Exit(ExitCode.REFUSED if at_fault else ExitCode.FAILED)

@@ -86,7 +86,7 @@ async def fetch(
     fetched = []
     for artifact in wanted.values():
         path = await download(session.suite, session.output, export.name, artifact, to)
-        fetched.append({"path": str(path.resolve()), "size_bytes": artifact.size_bytes, "sha256": artifact.sha256})
+        fetched.append({"path": str(path.resolve()), "sizeBytes": artifact.size_bytes, "sha256": artifact.sha256})
         session.output.say(f"{escape(str(path))}  {size_of(artifact.size_bytes)}  [dim]sha256 {artifact.sha256}[/dim]")
     if session.output.as_json:
         session.output.document({"export": export.name, "files": fetched})
