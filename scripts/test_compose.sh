@@ -185,13 +185,17 @@ print(f"test-compose: base {base:.1%}, tuned {tuned:.1%}, answer {report['export
 PYTHON
 }
 
-restart_keeps_data() {
-  local before after
-  before=$(ask_database "SELECT count(*) FROM trainer.model_registry WHERE status = 'READY'")
+restart_and_download_again() {
+  local name
   compose down --timeout 30 >"$scratch/down.log" 2>&1
   start
-  after=$(ask_database "SELECT count(*) FROM trainer.model_registry WHERE status = 'READY'")
-  ((before > 0)) && [[ $before == "$after" ]] || fail "of $before adapters $after are left after a restart"
+  name=$(.venv/bin/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["export"]["name"])' \
+    "$scratch/.fragua/demo/report.json")
+  .venv/bin/fragua --endpoint "127.0.0.1:$port" export download "$name" --to "$scratch/again" >"$scratch/again.log" 2>&1 ||
+    { cat "$scratch/again.log"; fail "$name cannot be downloaded after a restart"; }
+  cmp "$scratch/.fragua/demo/Modelfile" "$scratch/again/Modelfile"
+  local file
+  for file in "$scratch"/again/*.gguf; do cmp "$file" "$scratch/.fragua/demo/${file##*/}"; done
 }
 
 docker version >/dev/null 2>&1 || fail "no Docker engine answers: start one, and set DOCKER_HOST if it is not the default"
@@ -212,4 +216,4 @@ stage "checking the refusal of example passwords" check_example_passwords
 start_demo
 stage "running the demo until its training is under way, and killing the worker" kill_worker_midway
 stage "finishing the demo" finish_demo
-stage "restarting the whole stack" restart_keeps_data
+stage "restarting the whole stack and downloading the model again" restart_and_download_again
