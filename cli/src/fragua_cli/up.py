@@ -59,10 +59,14 @@ async def _run(data_dir: Path, port: int) -> None:
             await stack.enter_async_context(reacting(service, resources))
         for definition, settings, service, resources in running:
             await stack.enter_async_context(serving(definition, settings, service, resources))
-        for _, settings, service, resources in running:
+        workers = [
             await stack.enter_async_context(working(settings, service, resources))
+            for _, settings, service, resources in running
+        ]
         log.info("fragua_is_up", data_dir=str(data_dir), ports=f"{port}-{port + len(DEFINITIONS) - 1}")
         await stop.wait()
+        for worker in workers:
+            worker.drain()  # all at once; the stack then waits for one after the other
 
 
 def _embedded_settings(

@@ -32,10 +32,13 @@ _MIGRATION_LOCK = 0x667261677561
 
 
 class Timestamp(sa.types.TypeDecorator[datetime]):
-    """A UTC instant. SQLite keeps no time zone, so it is put back when a row is read."""
+    """A UTC instant. SQLite keeps no time zone, so it is converted before and put back when a row is read."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         if value is None:
@@ -60,9 +63,10 @@ class Database:
         Raises `Unavailable` when the database does not answer; then nothing is known about the outcome of the
         commit, so `work` must be safe to run again.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.transact, work)
 
-    def _run(self, work: Callable[[Connection], T]) -> T:
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """What `run` does, for callers that have a thread of their own."""
         try:
             with self.engine.begin() as connection:
                 return work(connection)
@@ -77,7 +81,7 @@ class Database:
         await self.run(lambda connection: connection.execute(sa.text("SELECT 1")))
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         self.engine.dispose()
 
 
@@ -91,7 +95,15 @@ def _create_engine(url: str) -> sa.Engine:
         max_overflow=0,
         pool_timeout=30,
         pool_pre_ping=True,  # a restarted server must cost a reconnect, not a failed call
-        connect_args={"connect_timeout": 5, "application_name": "fragua"},
+        # A server whose machine vanished is noticed within half a minute, not after TCP's quarter of an hour.
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": "fragua",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 25_000,
+        },
     )
 
 
@@ -134,6 +146,9 @@ def _family(error: sa.exc.DBAPIError) -> FraguaError | None:
     text = str(error.orig)
     if "disk is full" in text or "No space left" in text:
         return LimitExceeded("the database has no disk space left", reason="DISK_FULL")
+    # SQLite's driver reports broken statements as OperationalError, too: code 1, "SQL error or missing database".
+    if isinstance(error.orig, sqlite3.Error) and error.orig.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+        return None
     if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or error.connection_invalidated:
         return Unavailable("the database does not answer")
     return None
@@ -142,23 +157,24 @@ def _family(error: sa.exc.DBAPIError) -> FraguaError | None:
 def upgrade_schema(database: Database, migrations: Path) -> None:
     """Bring the schema to the newest revision. Safe to run from several processes at once."""
     script = _scripts(migrations)
-    with database.engine.begin() as connection:
+
+    def revisions(current: Any, _context: MigrationContext) -> Any:
+        return script._upgrade_revs("head", current)
+
+    def upgrade(connection: Connection) -> None:
         if not database.embedded:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-
-        def revisions(current: Any, _context: MigrationContext) -> Any:
-            return script._upgrade_revs("head", current)
-
         with EnvironmentContext(Config(), script, fn=revisions) as environment:
             environment.configure(connection=connection)
             environment.run_migrations()
+
+    database.transact(upgrade)
 
 
 def require_current_schema(database: Database, migrations: Path) -> None:
     """Refuse to serve on an older or newer schema than the code was written for."""
     wanted = _scripts(migrations).get_current_head()
-    with database.engine.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
+    found = database.transact(lambda connection: MigrationContext.configure(connection).get_current_revision())
     if found != wanted:
         raise FailedPrecondition(f"the database schema is at {found or 'nothing'}, expected {wanted}: run `migrate`")
 

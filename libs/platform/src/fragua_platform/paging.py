@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from fragua_platform.errors import InvalidInput, Violation
@@ -16,6 +15,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 DEFAULT_PAGE_SIZE = 50
+_LARGEST_NUMBER = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,19 @@ class PageRequest:
     def instant(self, index: int) -> datetime:
         """Part of the key that is a time."""
         try:
-            return datetime.fromisoformat(self.after[index])
-        except ValueError as broken:
+            return datetime.fromisoformat(self.after[index]).astimezone(UTC)
+        except (ValueError, OverflowError) as broken:
             raise _malformed() from broken
 
     def number(self, index: int) -> int:
         """Part of the key that is a number."""
         try:
-            return int(self.after[index])
+            number = int(self.after[index])
         except ValueError as broken:
             raise _malformed() from broken
+        if abs(number) > _LARGEST_NUMBER:
+            raise _malformed()
+        return number
 
     def cut(self, rows: Sequence[T], key: Callable[[T], Sequence[str]]) -> Page[T]:
         """A page from up to `size + 1` rows: the extra one only tells that there is more."""
@@ -63,11 +66,16 @@ def page_request(page_size: int, page_token: str, *, key_length: int) -> PageReq
         return PageRequest(size)
     try:
         after = json.loads(base64.urlsafe_b64decode(page_token.encode("ascii")))
-    except (ValueError, binascii.Error, UnicodeEncodeError):
+    except (ValueError, RecursionError):
         after = None
-    if not (isinstance(after, list) and len(after) == key_length and all(isinstance(part, str) for part in after)):
+    if not (isinstance(after, list) and len(after) == key_length and all(map(_is_storable_text, after))):
         raise _malformed()
     return PageRequest(size, tuple(after))
+
+
+def _is_storable_text(part: object) -> bool:
+    """Half of a surrogate pair or a zero byte would break the query that it becomes a part of."""
+    return isinstance(part, str) and "\0" not in part and not any("\ud800" <= letter <= "\udfff" for letter in part)
 
 
 def _malformed() -> InvalidInput:

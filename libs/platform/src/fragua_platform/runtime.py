@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -25,12 +25,13 @@ from fragua_platform.database import Database, require_current_schema, upgrade_s
 from fragua_platform.errors import FraguaError, InvalidInput, Unavailable
 from fragua_platform.events.bus import DeliveryPolicy, EventBus, EventHandler
 from fragua_platform.events.open import open_event_bus
-from fragua_platform.events.outbox import Outbox, OutboxRelay
+from fragua_platform.events.outbox import Inbox, Outbox, OutboxRelay, forget_old_messages
 from fragua_platform.grpc.server import GrpcServer, GrpcService
 from fragua_platform.jobs.attempt import JobKind, Workshop
 from fragua_platform.jobs.keeper import JobKeeper
 from fragua_platform.jobs.store import JobStore
 from fragua_platform.jobs.worker import Worker
+from fragua_platform.jobs.workplace import own_workplace
 from fragua_platform.logging import configure_logging
 from fragua_platform.settings import PlatformSettings
 from fragua_platform.telemetry import configure_tracing, serve_metrics
@@ -118,7 +119,7 @@ async def _patiently(what: str, connect: Callable[[], Any]) -> Any:
         except Unavailable as error:
             if asyncio.get_running_loop().time() > deadline:
                 raise
-            log.warning("waiting_for_dependency", dependency=what, message=error.message)
+            log.warning("waiting_for_dependency", dependency=what, message=error.message, cause=str(error.__cause__))
         await asyncio.sleep(0.5)
 
 
@@ -134,6 +135,36 @@ async def reacting(service: Service, resources: Resources) -> AsyncIterator[None
 
 
 @asynccontextmanager
+async def running(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Run `loops` beside the body. One that fails ends the body, and its error comes out: half a service lies."""
+    body = asyncio.current_task()
+    assert body is not None
+    failures: list[BaseException] = []
+
+    def end_body(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            log.error("background_loop_failed", exc_info=error)
+            failures.append(error)
+            body.cancel()
+
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    for task in tasks:
+        task.add_done_callback(end_body)
+    try:
+        yield tasks
+    except asyncio.CancelledError:
+        if not failures:
+            raise
+        body.uncancel()
+        raise failures[0] from None
+    finally:
+        for task in tasks:
+            task.remove_done_callback(end_body)
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+@asynccontextmanager
 async def serving(
     definition: ServiceDefinition[S], settings: S, service: Service, resources: Resources
 ) -> AsyncIterator[GrpcServer]:
@@ -145,8 +176,8 @@ async def serving(
         letters = await keeper.watch_dead_letters()
         stack.push_async_callback(letters.stop)
         await keeper.recover()
-        for loop in (relay.run(), keeper.run()):
-            stack.push_async_callback(_cancel, asyncio.create_task(_or_exit(loop)))
+        cleaning = forget_old_messages(resources.database, outbox, Inbox(definition.metadata.tables["inbox"]))
+        await stack.enter_async_context(running(relay.run(), keeper.run(), cleaning))
         server = GrpcServer(
             service.api,
             host=settings.host,
@@ -161,51 +192,33 @@ async def serving(
 
 @asynccontextmanager
 async def working(settings: S, service: Service, resources: Resources) -> AsyncIterator[Worker]:
-    """One worker of a service, drained on the way out."""
-    directory = Path(settings.data_dir) / "work" / service.name
-    worker = Worker(
-        Workshop(
-            database=resources.database,
-            jobs=service.jobs,
-            artifacts=resources.artifacts,
-            kind=service.kind,
-            directory=directory.resolve(),
-            lease=lease_of(settings),
-            io_patience=timedelta(seconds=settings.io_patience_seconds),
-        ),
-        resources.bus,
-        DeliveryPolicy(ack_wait=settings.lease_seconds, max_deliveries=settings.max_deliveries),
-    )
-    task = asyncio.create_task(_or_exit(worker.run()))
-    try:
-        yield worker
-    finally:
-        worker.drain()
-        _, late = await asyncio.wait({task}, timeout=settings.drain_seconds)
-        if late:
-            log.warning("drain_took_too_long", seconds=settings.drain_seconds)
-            await _cancel(task)
+    """One worker of a service, drained on the way out; to drain several at once, call `drain` of each before."""
+    with own_workplace(settings.data_dir / "work" / service.name) as directory:
+        worker = Worker(
+            Workshop(
+                database=resources.database,
+                jobs=service.jobs,
+                artifacts=resources.artifacts,
+                kind=service.kind,
+                directory=directory,
+                lease=lease_of(settings),
+                io_patience=timedelta(seconds=settings.io_patience_seconds),
+            ),
+            resources.bus,
+            DeliveryPolicy(ack_wait=settings.lease_seconds, max_deliveries=settings.max_deliveries),
+        )
+        async with running(worker.run()) as [task]:
+            try:
+                yield worker
+            finally:
+                worker.drain()
+                _, late = await asyncio.wait({task}, timeout=settings.drain_seconds)
+                if late:
+                    log.warning("drain_took_too_long", seconds=settings.drain_seconds)
 
 
 def lease_of(settings: PlatformSettings) -> timedelta:
     return timedelta(seconds=settings.lease_seconds)
-
-
-async def _or_exit(loop: Any) -> None:
-    """A background loop that ends by a defect takes the process along: a supervisor restarts it, half a service lies."""
-    try:
-        await loop
-    except asyncio.CancelledError:
-        raise
-    except Exception:
-        log.exception("background_loop_failed")
-        signal.raise_signal(signal.SIGTERM)
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 @asynccontextmanager

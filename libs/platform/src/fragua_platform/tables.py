@@ -11,6 +11,9 @@ from alembic import op
 
 from fragua_platform.database import Timestamp
 
+# SQLite counts up by itself only in a column of this very type, which there holds 64 bits as well.
+_COUNTER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def define_platform_tables(metadata: sa.MetaData) -> None:
     sa.Table(
@@ -49,7 +52,7 @@ def define_platform_tables(metadata: sa.MetaData) -> None:
     sa.Table(
         "outbox",
         metadata,
-        sa.Column("position", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("position", _COUNTER, primary_key=True, autoincrement=True),
         sa.Column("message_id", sa.String(128), nullable=False, unique=True),
         sa.Column("kind", sa.String(8), nullable=False),
         sa.Column("payload", sa.JSON, nullable=False),
@@ -102,7 +105,7 @@ def create_platform_tables_0001() -> None:
     op.create_index("ix_jobs_state", "jobs", ["state"])
     op.create_table(
         "outbox",
-        sa.Column("position", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("position", _COUNTER, primary_key=True, autoincrement=True),
         sa.Column("message_id", sa.String(128), nullable=False, unique=True),
         sa.Column("kind", sa.String(8), nullable=False),
         sa.Column("payload", sa.JSON, nullable=False),

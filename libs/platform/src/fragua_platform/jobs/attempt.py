@@ -2,8 +2,8 @@
 
     fetch inputs -> run the engine -> publish outputs -> settle the row
 
-Whatever ends the attempt early is one of four wishes (`Stop`) or one of the error families; `run` maps each to the
-transition that the job makes.
+Whatever ends the attempt early is a wish (`Stop`) or one of the error families; `run` maps each to the transition that
+the job makes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -25,19 +25,23 @@ from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.database import Database
 from fragua_platform.errors import FraguaError, InternalError, Superseded, Unavailable
 from fragua_platform.jobs.checkpoints import Checkpoints
-from fragua_platform.jobs.child import EngineProcess, Outcome, Record
+from fragua_platform.jobs.child import EngineProcess, Outcome
 from fragua_platform.jobs.engine import JobDirectory
-from fragua_platform.jobs.job import Job, JobFailure, JobState, Progress
+from fragua_platform.jobs.job import Job, JobFailure, JobState
+from fragua_platform.jobs.patience import patiently
 from fragua_platform.jobs.progress import ProgressBook
+from fragua_platform.jobs.records import CheckpointRecord, ProgressRecord
 from fragua_platform.jobs.store import JobStore
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-_FIRST_RETRY_SECONDS = 2.0
-_LONGEST_RETRY_SECONDS = 60.0
+_FIRST_RETRY = timedelta(seconds=2)
+"""How long a job rests after its first failure; each further one doubles it."""
+_LONGEST_RETRY = timedelta(seconds=60)
 _CONTROL_SECONDS = 1.0
-"""How often a running job looks whether it was asked to stop: half of what is promised."""
+"""How often a running job tells its progress and looks whether it was asked to stop: half of what is promised."""
+_LAST_WORD_SECONDS = 3.0
 
 
 class JobKind(Protocol):
@@ -67,19 +71,19 @@ class JobKind(Protocol):
         ...
 
 
-class Stop(Enum):
-    """Why an attempt ends although nothing failed."""
+class Stop(IntEnum):
+    """Why an attempt ends although nothing failed; the greater one wins."""
 
-    CANCEL = "cancel"
-    PAUSE = "pause"
-    DRAIN = "drain"
-    SUPERSEDED = "superseded"
+    GIVE_BACK = 1
+    """A pause, or the worker has to go: let the engine save its state first."""
+    CANCEL = 2
+    """Nobody wants the result: end the engine now."""
+    LOST = 3
+    """The job belongs to another attempt: end the engine and write nothing."""
 
 
 class Stopped(Exception):
-    def __init__(self, why: Stop) -> None:
-        super().__init__(why.value)
-        self.why = why
+    """The attempt ended before its work did."""
 
 
 @dataclass(frozen=True)
@@ -103,208 +107,214 @@ class Attempt:
         self._extend_delivery = extend_delivery
         self._directory = JobDirectory(workshop.directory / f"{job.id}-{job.attempt}")
         self._engine = EngineProcess(workshop.kind.engine, self._directory.root)
-        self._checkpoints = Checkpoints(workshop.artifacts, job.id)
+        self._checkpoints = Checkpoints(workshop.artifacts, job.id, self._require_lease, workshop.io_patience)
         self._progress = ProgressBook()
-        self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
+        self._asked = {why: asyncio.get_running_loop().create_future() for why in Stop}
+        self._defect: Exception | None = None
 
     def drain(self) -> None:
         """Ask the attempt to save its state and give the job back."""
-        self._ask(Stop.DRAIN)
+        self._ask(Stop.GIVE_BACK)
 
-    async def run(self) -> tuple[Job, float]:
-        """Work until the job is settled. Returns it, and after how many seconds the queue should offer it again."""
+    async def run(self) -> Job:
+        """Work until the job is settled, and return it; still RUNNING when the lease was lost."""
         control = asyncio.create_task(self._keep_lease())
         try:
-            return await self._settled(self._work())
+            return await self._settle()
         except Superseded:
             log.warning("attempt_superseded", job=self._job.name, attempt=self._job.attempt)
-            return self._job, 0.0
+            return self._job
         finally:
             control.cancel()
-            with suppress(asyncio.CancelledError):
-                await control
+            await asyncio.wait({control})
+            await self._checkpoints.abandon()
             await asyncio.to_thread(shutil.rmtree, self._directory.root, ignore_errors=True)
 
-    async def _settled(self, work: Awaitable[Mapping[str, Any]]) -> tuple[Job, float]:
+    async def _settle(self) -> Job:
         jobs, job = self._shop.jobs, self._job
         try:
-            result = await work
-            done = await self._patiently(lambda: self._write(lambda c: jobs.succeed(c, job, result)))
-            await self._forget_checkpoints()
-            return done, 0.0
-        except Stopped as stopped:
-            return await self._after_stop(stopped.why)
+            result = await self._work()
+            done = await self._surely(lambda connection: jobs.succeed(connection, job, result))
         except Superseded:
             raise
+        except Stopped:
+            done = await self._after_stop()
+        except asyncio.CancelledError:
+            # The worker cannot wait any longer. That is no fault of the job, so it is spared the end of its lease.
+            with suppress(FraguaError, TimeoutError):
+                async with asyncio.timeout(_LAST_WORD_SECONDS):
+                    await self._write(lambda connection: jobs.give_back(connection, job))
+            raise
         except Unavailable as error:
-            delay = min(_FIRST_RETRY_SECONDS * 2**job.failures, _LONGEST_RETRY_SECONDS)
-            failure = JobFailure.of(error)
-            return await self._write(lambda c: jobs.retry(c, job, failure, delay)), delay
+            failure, delay = JobFailure.of(error), min(_FIRST_RETRY * 2**job.failures, _LONGEST_RETRY)
+            log.warning("attempt_failed", job=job.name, reason=error.reason, message=error.message)
+            return await self._write(lambda connection: jobs.retry(connection, job, failure, delay))
         except FraguaError as error:
-            failure = JobFailure.of(error)
+            done = await self._fail(JobFailure.of(error))
         except Exception:
             log.exception("attempt_failed", job=job.name, attempt=job.attempt)
-            failure = JobFailure.of(InternalError("a defect of the service; its log tells more"))
+            done = await self._fail(JobFailure.of(InternalError("a defect of the service; its log tells more")))
+        if done.state.terminal:
+            await self._forget_checkpoints()
+        return done
+
+    async def _after_stop(self) -> Job:
+        if self._asked[Stop.LOST].done():
+            raise Superseded(f"{self._job.name} belongs to another attempt")
+        if self._defect is not None:
+            log.error("attempt_failed", job=self._job.name, attempt=self._job.attempt, exc_info=self._defect)
+            return await self._fail(JobFailure.of(InternalError("a defect of the service; its log tells more")))
+        return await self._surely(lambda connection: self._shop.jobs.give_back(connection, self._job))
+
+    async def _fail(self, failure: JobFailure) -> Job:
         result = await self._salvage()
-        done = await self._patiently(lambda: self._write(lambda c: jobs.fail(c, job, failure, result)))
-        await self._forget_checkpoints()
-        return done, 0.0
+        return await self._surely(lambda connection: self._shop.jobs.fail(connection, self._job, failure, result))
 
     async def _salvage(self) -> Mapping[str, Any]:
         try:
-            return await self._patiently(lambda: self._shop.kind.salvage(self._job, self._directory))
-        except FraguaError as error:
-            log.warning("nothing_salvaged", job=self._job.name, reason=error.reason)
-            return {}
-
-    async def _after_stop(self, why: Stop) -> tuple[Job, float]:
-        jobs, job = self._shop.jobs, self._job
-        if why is Stop.CANCEL:
-            done = await self._patiently(lambda: self._write(lambda c: jobs.cancel(c, job)))
-            await self._forget_checkpoints()
-            return done, 0.0
-        if why is Stop.SUPERSEDED:
-            raise Superseded(job.name)
-
-        def release(connection: Connection) -> Job:
-            # A pause may have been taken back while the engine was saving its state.
-            if why is Stop.PAUSE and jobs.get(connection, job.name).pause_requested:
-                return jobs.pause(connection, job)
-            return jobs.give_back(connection, job)
-
-        released = await self._patiently(lambda: self._write(release))
-        return released, 0.0 if released.state is JobState.PAUSED else 0.1
-
-    # --- the story
-
-    async def _work(self) -> Mapping[str, Any]:
-        kind, job = self._shop.kind, self._job
-        if published := await self._patiently(lambda: kind.find_published(job)):
-            return published
-        await self._until_stopped(self._prepare())
-        await self._run_engine()
-        await self._tell(Progress(phase="publishing"))
-        # From here on the outputs may become visible, so a wish to stop comes too late.
-        return await self._patiently(lambda: kind.publish(job, self._directory))
-
-    async def _prepare(self) -> None:
-        await self._tell(Progress(phase="fetching inputs"))
-        await asyncio.to_thread(self._directory.inputs.mkdir, parents=True, exist_ok=True)
-        await self._patiently(lambda: self._shop.kind.prepare(self._job, self._directory))
-        await self._patiently(lambda: self._checkpoints.fetch_latest(self._directory.inputs / "checkpoint"))
-
-    async def _run_engine(self) -> None:
-        engine = asyncio.create_task(self._engine.run(self._on_record))
-        try:
-            await asyncio.wait({engine, self._stop}, return_when=asyncio.FIRST_COMPLETED)
-            if not engine.done():
-                if self._stop.result() in (Stop.CANCEL, Stop.SUPERSEDED):
-                    raise Stopped(self._stop.result())
-                # A step can take minutes, so only the caller's own end limits this wait.
-                self._engine.interrupt()
-            if await engine is Outcome.INTERRUPTED:
-                await self._checkpoints.flush()
-                raise Stopped(self._stop.result()) if self._stop.done() else Unavailable("the engine was interrupted")
-            await self._checkpoints.flush()
-        finally:
-            engine.cancel()
-            with suppress(asyncio.CancelledError, FraguaError):
-                await engine
-
-    async def _on_record(self, record: Record) -> None:
-        if record["record"] == "checkpoint":
-            self._checkpoints.upload(int(record["step"]), self._directory.root / record["directory"])
-            return
-        progress = self._progress.enter(record)
-        metrics = {name: float(value) for name, value in record.get("metrics", {}).items()}
-        if metrics or self._progress.due():
-            await self._tell(progress, metrics)
-
-    async def _tell(self, progress: Progress, metrics: Mapping[str, float] | None = None) -> None:
-        """Progress is a courtesy: a database that is away for a moment must not end the work."""
-        tell = self._progress.event_due()
-
-        def write(connection: Connection) -> None:
-            self._shop.jobs.record_progress(connection, self._job, progress, tell=tell)
-            if metrics:
-                self._shop.kind.record_metrics(connection, self._job, progress.step, metrics)
-
-        try:
-            await self._write(write)
-        except Superseded:
-            self._ask(Stop.SUPERSEDED)
-        except Unavailable as error:
-            log.warning("progress_not_recorded", job=self._job.name, reason=error.reason)
-
-    # --- the lease
-
-    async def _keep_lease(self) -> None:
-        """Heartbeat for the row and the delivery, and an ear for wishes."""
-        beat = self._shop.lease.total_seconds() / 3
-        loop = asyncio.get_running_loop()
-        next_beat = loop.time()
-        while True:
-            try:
-                if loop.time() >= next_beat:
-                    next_beat = loop.time() + beat
-                    await self._extend_delivery()
-                    job = await self._write(lambda c: self._shop.jobs.extend(c, self._job, self._shop.lease))
-                else:
-                    job = await self._write(lambda c: self._shop.jobs.get(c, self._job.name))
-                self._heed(job)
-            except Superseded:
-                self._ask(Stop.SUPERSEDED)
-                return
-            except FraguaError as error:
-                # Nobody can take the job while the database is away, so the work goes on.
-                log.warning("lease_not_extended", job=self._job.name, reason=error.reason)
-            await asyncio.sleep(min(_CONTROL_SECONDS, beat))
-
-    def _heed(self, job: Job) -> None:
-        if job.state is not JobState.RUNNING or job.attempt != self._job.attempt:
-            self._ask(Stop.SUPERSEDED)
-        elif job.cancel_requested:
-            self._ask(Stop.CANCEL)
-        elif job.pause_requested:
-            self._ask(Stop.PAUSE)
-
-    def _ask(self, why: Stop) -> None:
-        if not self._stop.done():
-            self._stop.set_result(why)
-
-    async def _until_stopped(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        try:
-            await asyncio.wait({task, self._stop}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise Stopped(self._stop.result())
-            await task
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError, FraguaError):
-                await task
-
-    # --- dependencies that come and go
-
-    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Try again while a dependency does not answer: a restarted server must not cost hours of work."""
-        deadline = asyncio.get_running_loop().time() + self._shop.io_patience.total_seconds()
-        delay = 0.2
-        while True:
-            try:
-                return await work()
-            except Unavailable as error:
-                if asyncio.get_running_loop().time() + delay > deadline:
-                    raise
-                log.warning("dependency_away", job=self._job.name, reason=error.reason, message=error.message)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, 5.0)
-
-    async def _write(self, work: Callable[[Connection], T]) -> T:
-        return await self._shop.database.run(work)
+            return await self._unless(Stop.LOST, self._patiently(self._shop.kind.salvage, self._job, self._directory))
+        except (FraguaError, Stopped):
+            log.warning("nothing_salvaged", job=self._job.name, exc_info=True)
+        except Exception:
+            log.exception("nothing_salvaged", job=self._job.name)
+        return {}
 
     async def _forget_checkpoints(self) -> None:
         try:
             await self._checkpoints.forget()
         except FraguaError as error:
             log.warning("checkpoints_left_behind", job=self._job.name, reason=error.reason)
+
+    # --- the story
+
+    async def _work(self) -> Mapping[str, Any]:
+        kind, job = self._shop.kind, self._job
+        published = await self._unless(Stop.GIVE_BACK, self._patiently(kind.find_published, job))
+        if published is not None:
+            return published
+        await self._unless(Stop.GIVE_BACK, self._prepare())
+        await self._run_engine()
+        self._progress.begin("publishing")
+        await self._tell_everything()
+        # From here on the outputs may become visible, so a wish to stop comes too late.
+        return await self._unless(Stop.LOST, self._patiently(kind.publish, job, self._directory))
+
+    async def _prepare(self) -> None:
+        self._progress.begin("fetching inputs")
+        await asyncio.to_thread(self._directory.inputs.mkdir, parents=True, exist_ok=True)
+        await self._patiently(self._shop.kind.prepare, self._job, self._directory)
+        await self._patiently(self._checkpoints.fetch_latest, self._directory.inputs / "checkpoint")
+
+    async def _run_engine(self) -> None:
+        engine = asyncio.create_task(self._engine.run(self._on_record))
+        try:
+            await asyncio.wait({engine, self._asked[Stop.GIVE_BACK]}, return_when=asyncio.FIRST_COMPLETED)
+            if not engine.done() and not self._asked[Stop.CANCEL].done():
+                self._engine.interrupt()
+                # A step can take minutes, so nothing but the worker's own end limits this wait.
+                await asyncio.wait({engine, self._asked[Stop.CANCEL]}, return_when=asyncio.FIRST_COMPLETED)
+            if not engine.done():
+                raise Stopped
+            outcome = await engine
+        finally:
+            engine.cancel()
+            await asyncio.wait({engine})
+        await self._unless(Stop.CANCEL, self._checkpoints.flush())
+        if outcome is Outcome.INTERRUPTED:
+            raise Stopped if self._asked[Stop.GIVE_BACK].done() else Unavailable("the engine was interrupted")
+
+    def _on_record(self, record: ProgressRecord | CheckpointRecord) -> None:
+        match record:
+            case CheckpointRecord():
+                self._checkpoints.upload(record.step, self._directory.root / record.directory)
+            case ProgressRecord():
+                self._progress.enter(record)
+
+    # --- the lease
+
+    async def _keep_lease(self) -> None:
+        """Once a second: tell the row how far the work is, hear what was asked, and in time extend the lease."""
+        beat = min(self._shop.lease.total_seconds() / 3, _CONTROL_SECONDS * 10)
+        loop = asyncio.get_running_loop()
+        next_beat = loop.time()
+        while True:
+            try:
+                due = loop.time() >= next_beat
+                self._heed(await self._converse(extend=due))
+                if due:
+                    # After the row: the row decides who holds the job, the delivery only when it is offered again.
+                    await self._extend_delivery()
+                    next_beat = loop.time() + beat
+            except Superseded:
+                self._ask(Stop.LOST)
+                return
+            except FraguaError as error:
+                # Nobody can take the job while the database is away, so the work goes on.
+                log.warning("lease_not_extended", job=self._job.name, reason=error.reason)
+            except Exception as defect:
+                self._defect = defect
+                self._ask(Stop.CANCEL)
+                return
+            await asyncio.sleep(min(_CONTROL_SECONDS, beat))
+
+    async def _converse(self, *, extend: bool) -> Job:
+        """One transaction with the row; returns the job as it is now."""
+        jobs, job, news = self._shop.jobs, self._job, self._progress.news()
+
+        def exchange(connection: Connection) -> Job:
+            now = jobs.extend(connection, job, self._shop.lease) if extend else None
+            if news:
+                now = jobs.record_progress(connection, job, news.progress, tell=news.event)
+                for measurement in news.measurements:
+                    self._shop.kind.record_metrics(connection, job, measurement.step, measurement.values)
+            return now or jobs.get(connection, job.name)
+
+        found = await self._write(exchange)
+        if news:
+            self._progress.told(news)
+        return found
+
+    async def _tell_everything(self) -> None:
+        """Before the outputs may appear: nothing measured is lost, and a worker that lost the job notices it here."""
+        await self._patiently(self._converse, extend=True)
+        while self._progress.news():
+            await self._patiently(self._converse, extend=False)
+
+    async def _require_lease(self) -> None:
+        await self._write(lambda connection: self._shop.jobs.require_lease(connection, self._job))
+
+    def _heed(self, job: Job) -> None:
+        if job.state is not JobState.RUNNING or job.attempt != self._job.attempt:
+            self._ask(Stop.LOST)
+        elif job.cancel_requested:
+            self._ask(Stop.CANCEL)
+        elif job.pause_requested:
+            self._ask(Stop.GIVE_BACK)
+
+    def _ask(self, why: Stop) -> None:
+        for lesser in Stop:
+            if lesser <= why and not self._asked[lesser].done():
+                self._asked[lesser].set_result(None)
+
+    async def _unless(self, why: Stop, work: Awaitable[T]) -> T:
+        """Do `work`, or raise `Stopped` as soon as `why` or more is asked."""
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({task, self._asked[why]}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Stopped
+            return await task
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    # --- dependencies that come and go
+
+    async def _patiently(self, work: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T:
+        return await patiently(lambda: work(*arguments, **options), self._shop.io_patience)
+
+    async def _surely(self, work: Callable[[Connection], T]) -> T:
+        return await self._patiently(self._write, work)
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        return await self._shop.database.run(work)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from fragua.common.v1 import job_events_pb2, job_pb2
-from fragua_platform.errors import FraguaError, Violation
+from fragua_platform.errors import FailureClass, FraguaError, Violation
 from fragua_platform.events.cloudevents import CloudEvent, new_event
 from fragua_platform.grpc.status import status_proto
 from fragua_platform.jobs.job import Job, JobFailure, JobState, Progress
+
+_LONGEST_MESSAGE = 1000
 
 _EVENT_NAMES = {
     JobState.QUEUED: "queued",
@@ -19,15 +21,31 @@ _EVENT_NAMES = {
     JobState.CANCELLED: "cancelled",
 }
 
+_STATES = {
+    JobState.QUEUED: job_pb2.JOB_STATE_QUEUED,
+    JobState.RUNNING: job_pb2.JOB_STATE_RUNNING,
+    JobState.PAUSED: job_pb2.JOB_STATE_PAUSED,
+    JobState.SUCCEEDED: job_pb2.JOB_STATE_SUCCEEDED,
+    JobState.FAILED: job_pb2.JOB_STATE_FAILED,
+    JobState.CANCELLED: job_pb2.JOB_STATE_CANCELLED,
+}
+_FAILURE_CLASSES = {
+    FailureClass.USER_DATA: job_pb2.FAILURE_CLASS_USER_DATA,
+    FailureClass.USER_CONFIG: job_pb2.FAILURE_CLASS_USER_CONFIG,
+    FailureClass.CAPACITY: job_pb2.FAILURE_CLASS_CAPACITY,
+    FailureClass.INTERNAL: job_pb2.FAILURE_CLASS_INTERNAL,
+}
+
 
 def state_event(service: str, job: Job) -> CloudEvent:
     message = job_events_pb2.JobStateChanged(
-        job=job.name, branch=job.branch, state=_state(job.state), attempt=job.attempt
+        job=job.name, branch=job.branch, state=_STATES[job.state], attempt=job.attempt
     )
     if job.state is JobState.FAILED and job.failure:
         message.failure_reason = job.failure.reason
-        message.failure_class = job_pb2.FailureClass.Value(f"FAILURE_CLASS_{job.failure.failure_class.value}")
-        message.failure_message = job.failure.message
+        message.failure_class = _FAILURE_CLASSES[job.failure.failure_class]
+        # What follows the first line may quote the user's data, which events never carry.
+        message.failure_message = job.failure.message.partition("\n")[0][:_LONGEST_MESSAGE]
     return new_event(job.branch, service, "job", _EVENT_NAMES[job.state], message, traceparent=job.traceparent)
 
 
@@ -40,7 +58,7 @@ def progress_event(service: str, job: Job) -> CloudEvent:
 
 def status_to_message(job: Job) -> job_pb2.JobStatus:
     message = job_pb2.JobStatus(
-        state=_state(job.state),
+        state=_STATES[job.state],
         attempt=job.attempt,
         max_attempts=job.max_attempts,
         progress=progress_to_message(job.progress),
@@ -53,7 +71,7 @@ def status_to_message(job: Job) -> job_pb2.JobStatus:
     )
     if job.failure:
         message.error.CopyFrom(status_proto(error_of(job.failure)))
-        message.failure_class = job_pb2.FailureClass.Value(f"FAILURE_CLASS_{job.failure.failure_class.value}")
+        message.failure_class = _FAILURE_CLASSES[job.failure.failure_class]
     return message
 
 
@@ -77,7 +95,3 @@ def error_of(failure: JobFailure) -> FraguaError:
         reason=failure.reason,
         failure_class=failure.failure_class,
     )
-
-
-def _state(state: JobState) -> job_pb2.JobState:
-    return job_pb2.JobState.Value(f"JOB_STATE_{state.value}")

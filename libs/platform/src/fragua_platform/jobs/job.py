@@ -104,13 +104,6 @@ class Job:
     """Grows with every write; the compare-and-set column, and what watchers look at."""
 
 
-class Exhausted(FraguaError):
-    """Too many attempts failed."""
-
-    reason = "ATTEMPTS_EXHAUSTED"
-    failure_class = FailureClass.INTERNAL
-
-
 def claimable(job: Job, now: datetime) -> bool:
     if job.state is JobState.QUEUED:
         return job.not_before is None or job.not_before <= now
@@ -122,24 +115,36 @@ def lease_expired(job: Job, now: datetime) -> bool:
 
 
 def claimed(job: Job, owner: str, now: datetime, lease_until: datetime) -> Job:
-    """A worker takes the job. Raises `Exhausted` when the last allowed attempt vanished without a word."""
+    """A worker takes the job: RUNNING for `owner`, unless the former worker's end settles it (see `vanished`)."""
     if not claimable(job, now):
         raise FailedPrecondition(f"{job.name} is {job.state} and cannot be claimed")
-    failures = job.failures + (1 if job.state is JobState.RUNNING else 0)
-    if failures >= job.max_attempts:
-        raise Exhausted(f"{failures} attempts ended without a result; the last worker vanished")
+    if job.state is JobState.RUNNING:
+        job = vanished(job, now)
+        if job.state is not JobState.QUEUED:
+            return job
     return replace(
         job,
         state=JobState.RUNNING,
         attempt=job.attempt + 1,
-        failures=failures,
         owner=owner,
         lease_expires=lease_until,
         not_before=None,
         progress=Progress(phase="starting", updated=now),
+        failure=None,
         started=job.started or now,
         updated=now,
     )
+
+
+def vanished(job: Job, now: datetime) -> Job:
+    """The worker died without a word, which counts as a failure: QUEUED for the next one while any is allowed."""
+    if job.state is not JobState.RUNNING:
+        raise FailedPrecondition(f"{job.name} is {job.state}: no worker of it can have vanished")
+    failures = job.failures + 1
+    message = f"{failures} attempts ended without a result; the last worker vanished"
+    failure = JobFailure(FailureClass.INTERNAL, "ATTEMPTS_EXHAUSTED", message)
+    job = _after_failure(job, failure, now)
+    return replace(job, failure=None) if job.state is JobState.QUEUED else job
 
 
 def extended(job: Job, attempt: int, lease_until: datetime) -> Job:
@@ -151,36 +156,36 @@ def progressed(job: Job, attempt: int, progress: Progress, now: datetime) -> Job
 
 
 def succeeded(job: Job, attempt: int, result: Mapping[str, Any], now: datetime) -> Job:
-    return replace(_ended(_fenced(job, attempt), JobState.SUCCEEDED, now), result=result, failure=None)
+    return replace(_ended(_fenced(job, attempt), JobState.SUCCEEDED, now), result=result)
 
 
 def failed(job: Job, attempt: int, failure: JobFailure, result: Mapping[str, Any], now: datetime) -> Job:
     return replace(_ended(_fenced(job, attempt), JobState.FAILED, now), failure=failure, result=result)
 
 
-def cancelled(job: Job, attempt: int, now: datetime) -> Job:
-    return _ended(_fenced(job, attempt), JobState.CANCELLED, now)
-
-
-def paused(job: Job, attempt: int, now: datetime) -> Job:
-    return replace(_released(_fenced(job, attempt), now), state=JobState.PAUSED, pause_requested=False)
-
-
 def given_back(job: Job, attempt: int, now: datetime) -> Job:
-    """A worker that drains hands the job to the next one; this costs no attempt."""
-    return replace(_released(_fenced(job, attempt), now), state=JobState.QUEUED)
+    """The worker stopped before the end because it was asked to; this costs no attempt.
+
+    CANCELLED or PAUSED when a client asked for that, else QUEUED: then it was the worker that had to go.
+    """
+    job = _released(_fenced(job, attempt), now)
+    if job.cancel_requested:
+        return _ended(job, JobState.CANCELLED, now)
+    if job.pause_requested:
+        return replace(job, state=JobState.PAUSED, pause_requested=False)
+    return replace(job, state=JobState.QUEUED)
 
 
 def retried(job: Job, attempt: int, failure: JobFailure, not_before: datetime, now: datetime) -> Job:
     """A retryable failure: QUEUED again until the allowed failures are used up, then FAILED."""
-    job = replace(_fenced(job, attempt), failures=job.failures + 1)
-    if job.failures >= job.max_attempts:
-        return replace(_ended(job, JobState.FAILED, now), failure=failure)
-    return replace(_released(job, now), state=JobState.QUEUED, failure=failure, not_before=not_before)
+    job = _after_failure(_fenced(job, attempt), failure, now)
+    return replace(job, not_before=not_before) if job.state is JobState.QUEUED else job
 
 
 def abandoned(job: Job, failure: JobFailure, now: datetime) -> Job:
-    """Nobody will work on it any more: the queue gave up on it, or its attempts are used up."""
+    """The queue gave up on the job, so nobody will work on it any more."""
+    if job.state is not JobState.QUEUED and not (job.state is JobState.RUNNING and lease_expired(job, now)):
+        raise FailedPrecondition(f"{job.name} is {job.state} and does not wait for the queue")
     return replace(_ended(job, JobState.FAILED, now), failure=failure)
 
 
@@ -197,7 +202,7 @@ def pause_asked(job: Job, now: datetime) -> Job:
     _refuse_terminal(job, "paused")
     if job.state is JobState.RUNNING:
         return replace(job, pause_requested=True, updated=now)
-    return replace(job, state=JobState.PAUSED, pause_requested=False, updated=now)
+    return replace(job, state=JobState.PAUSED, pause_requested=False, failure=None, not_before=None, updated=now)
 
 
 def resumed(job: Job, now: datetime) -> Job:
@@ -205,7 +210,7 @@ def resumed(job: Job, now: datetime) -> Job:
     _refuse_terminal(job, "resumed")
     if job.state is JobState.RUNNING:
         return replace(job, pause_requested=False, updated=now)
-    return replace(job, state=JobState.QUEUED, not_before=None, updated=now)
+    return replace(job, state=JobState.QUEUED, updated=now)
 
 
 def _fenced(job: Job, attempt: int) -> Job:
@@ -219,9 +224,21 @@ def _refuse_terminal(job: Job, wish: str) -> None:
         raise FailedPrecondition(f"{job.name} is {job.state} and cannot be {wish} any more")
 
 
+def _after_failure(job: Job, failure: JobFailure, now: datetime) -> Job:
+    """One failure more. What was asked meanwhile comes first: a cancelled job is not tried again."""
+    job = replace(_released(job, now), failures=job.failures + 1)
+    if job.cancel_requested:
+        return _ended(job, JobState.CANCELLED, now)
+    if job.failures >= job.max_attempts:
+        return replace(_ended(job, JobState.FAILED, now), failure=failure)
+    if job.pause_requested:
+        return replace(job, state=JobState.PAUSED, pause_requested=False)
+    return replace(job, state=JobState.QUEUED, failure=failure)
+
+
 def _released(job: Job, now: datetime) -> Job:
     return replace(job, owner="", lease_expires=None, updated=now)
 
 
 def _ended(job: Job, state: JobState, now: datetime) -> Job:
-    return replace(_released(job, now), state=state, ended=now, pause_requested=False)
+    return replace(_released(job, now), state=state, ended=now, not_before=None, failure=None, pause_requested=False)

@@ -12,8 +12,13 @@ from fragua_platform.database import Database
 from fragua_platform.errors import FraguaError, NotFound
 from fragua_platform.events.bus import DeadLetter, EventBus, Subscription
 from fragua_platform.jobs.store import JobStore
+from fragua_platform.telemetry import JOBS_WAITING
 
 log = structlog.get_logger()
+
+_ROUND_SECONDS = 10.0
+_LONGEST_WAIT = timedelta(hours=1)
+"""A message may be lost: a queue can lose what it had accepted last when its machine loses power."""
 
 
 class JobKeeper:
@@ -34,11 +39,9 @@ class JobKeeper:
             return
 
         def offer(connection: Connection) -> int:
-            jobs = self._jobs.unfinished(connection)
-            for job in jobs:
-                self._jobs.expire_lease(connection, job)
-                self._jobs.enqueue_again(connection, self._jobs.get(connection, job.name))
-            return len(jobs)
+            waiting = self._jobs.requeue_waiting(connection, datetime.now(UTC))
+            vanished = self._jobs.requeue_vanished(connection, expired_before=None)
+            return len(waiting) + len(vanished)
 
         if count := await self._database.run(offer):
             log.info("unfinished_jobs_offered_again", jobs=count)
@@ -47,26 +50,27 @@ class JobKeeper:
         return await self._bus.on_dead_letter(self._jobs.service, self._bury)
 
     async def run(self) -> None:
-        """Offer jobs again whose worker vanished and whose message is gone too."""
         while True:
-            await asyncio.sleep(self._lease.total_seconds())
+            await asyncio.sleep(min(self._lease.total_seconds(), _ROUND_SECONDS))
             try:
-                await self._database.run(self._offer_lost)
+                JOBS_WAITING.labels(self._jobs.service).set(await self._database.run(self._go_round))
             except FraguaError as error:
                 log.warning("keeper_waits", reason=error.reason, message=error.message)
 
-    def _offer_lost(self, connection: Connection) -> None:
+    def _go_round(self, connection: Connection) -> int:
+        """Queue what nobody works on and no message brings back; returns how many jobs wait."""
+        now = datetime.now(UTC)
         # Redelivery by the queue takes about one lease; this net is for when it does not come.
-        for job in self._jobs.lost(connection, datetime.now(UTC) - 2 * self._lease):
-            log.warning("lost_job_offered_again", job=job.name, attempt=job.attempt, owner=job.owner)
-            self._jobs.enqueue_again(connection, job)
+        for job in self._jobs.requeue_vanished(connection, now - 2 * self._lease):
+            log.warning("vanished_worker", job=job.name, attempt=job.attempt, state=job.state.value)
+        for job in self._jobs.requeue_waiting(connection, now - _LONGEST_WAIT):
+            log.info("waiting_job_offered_again", job=job.name)
+        return self._jobs.count_waiting(connection)
 
     async def _bury(self, letter: DeadLetter) -> None:
         cause = f"delivered {letter.deliveries} times without a result: {letter.cause}"
         try:
-            job = await self._database.run(
-                lambda connection: self._jobs.dead_lettered(connection, letter.work.job_id, cause)
-            )
+            job = await self._database.run(lambda connection: self._jobs.dead_lettered(connection, letter.work, cause))
         except NotFound:
             job = None
         log.warning("dead_letter", job_id=letter.work.job_id, deliveries=letter.deliveries, buried=job is not None)

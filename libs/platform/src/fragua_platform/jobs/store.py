@@ -33,7 +33,7 @@ class Claim:
     job: Job
     won: bool
     retry_after: float = 0.0
-    """Seconds until it is worth trying again; 0 when there is nothing left to do."""
+    """Seconds until it is worth trying again; 0 when this message has nothing left to do."""
 
 
 class Raced(Unavailable):
@@ -61,6 +61,7 @@ class JobStore:
         except sa.exc.IntegrityError as clash:
             raise Raced(f"{job.name} or its request_id was taken this very moment") from clash
         self._announce(connection, job)
+        self._enqueue(connection, job)
         return job
 
     def find_request(self, connection: Connection, branch: str, request_id: str) -> Job | None:
@@ -108,23 +109,19 @@ class JobStore:
 
     # --- what a worker does
 
-    def claim(self, connection: Connection, job_id: str, owner: str, lease: timedelta) -> Claim:
+    def claim(self, connection: Connection, work: QueuedWork, owner: str, lease: timedelta) -> Claim:
         """Take the job if it is free; at most one worker wins, and it gets a higher attempt than anyone before."""
-        job = self._load(connection, job_id)
-        now = _now()
-        if not life.claimable(job, now):
-            return Claim(job, won=False, retry_after=_retry_after(job, now))
-        try:
-            taken = self._change(connection, job_id, lambda job: life.claimed(job, owner, now, now + lease))
-        except life.Exhausted as exhausted:
-            failure = JobFailure.of(exhausted)
-            job = self._change(connection, job_id, lambda job: life.abandoned(job, failure, now))
+        job = self._load(connection, work.job_id)
+        if work.message_id != self._message_id(job):
+            # The job was queued anew since; only its latest message may start it, or each message would.
             return Claim(job, won=False)
+        now = _now()
+        try:
+            job = self._change(connection, job.id, lambda job: life.claimed(job, owner, now, now + lease))
         except FailedPrecondition:
-            # Somebody else claimed it between our look and our compare-and-set.
-            job = self._load(connection, job_id)
+            job = self._load(connection, job.id)
             return Claim(job, won=False, retry_after=_retry_after(job, now))
-        return Claim(taken, won=True)
+        return Claim(job, won=job.state is JobState.RUNNING)
 
     def extend(self, connection: Connection, job: Job, lease: timedelta) -> Job:
         """Heartbeat. Returns the job as it is now, with what was asked of it; `Superseded` when the lease is lost."""
@@ -143,18 +140,12 @@ class JobStore:
     def fail(self, connection: Connection, job: Job, failure: JobFailure, result: Mapping[str, Any]) -> Job:
         return self._change(connection, job.id, lambda j: life.failed(j, job.attempt, failure, result, _now()))
 
-    def cancel(self, connection: Connection, job: Job) -> Job:
-        return self._change(connection, job.id, lambda j: life.cancelled(j, job.attempt, _now()))
-
-    def pause(self, connection: Connection, job: Job) -> Job:
-        return self._change(connection, job.id, lambda j: life.paused(j, job.attempt, _now()))
-
     def give_back(self, connection: Connection, job: Job) -> Job:
         return self._change(connection, job.id, lambda j: life.given_back(j, job.attempt, _now()))
 
-    def retry(self, connection: Connection, job: Job, failure: JobFailure, delay: float) -> Job:
+    def retry(self, connection: Connection, job: Job, failure: JobFailure, delay: timedelta) -> Job:
         now = _now()
-        later = now + timedelta(seconds=delay)
+        later = now + delay
         return self._change(connection, job.id, lambda j: life.retried(j, job.attempt, failure, later, now))
 
     def require_lease(self, connection: Connection, job: Job) -> None:
@@ -165,68 +156,85 @@ class JobStore:
 
     # --- what keeps jobs from being forgotten
 
-    def dead_lettered(self, connection: Connection, job_id: str, cause: str) -> Job | None:
-        """The queue gave up on it: FAILED, unless a worker holds a live lease or it ended already."""
-        job = self._load(connection, job_id)
-        running = job.state is JobState.RUNNING and not life.lease_expired(job, _now())
-        if job.state.terminal or job.state is JobState.PAUSED or running:
+    def dead_lettered(self, connection: Connection, work: QueuedWork, cause: str) -> Job | None:
+        """The queue gave up on it: FAILED, unless it is worked on, ended, or waits for another message."""
+        job = self._load(connection, work.job_id)
+        if work.message_id != self._message_id(job):
             return None
         failure = JobFailure(FailureClass.INTERNAL, "DELIVERIES_EXHAUSTED", cause)
-        return self._change(connection, job_id, lambda job: life.abandoned(job, failure, _now()))
+        try:
+            return self._change(connection, job.id, lambda job: life.abandoned(job, failure, _now()))
+        except FailedPrecondition:
+            return None
 
-    def lost(self, connection: Connection, expired_before: datetime) -> Sequence[Job]:
-        """RUNNING jobs whose lease ended before then and whom nobody claimed since."""
-        query = self._jobs.select().where(
-            self._jobs.c.state == JobState.RUNNING.value, self._jobs.c.lease_expires < expired_before
+    def requeue_vanished(self, connection: Connection, expired_before: datetime | None) -> Sequence[Job]:
+        """Queue RUNNING jobs whose lease ended before then; None takes every one, where all workers are known dead."""
+
+        def if_still_so(job: Job) -> Job:
+            lease_is_live = job.lease_expires and expired_before and job.lease_expires >= expired_before
+            if job.state is not JobState.RUNNING or lease_is_live:
+                return job
+            return life.vanished(job, _now())
+
+        query = sa.select(self._jobs.c.id).where(self._jobs.c.state == JobState.RUNNING.value)
+        if expired_before is not None:
+            query = query.where(self._jobs.c.lease_expires < expired_before)
+        running = connection.execute(query.order_by(self._jobs.c.id)).scalars().all()
+        return [self._change(connection, id_, if_still_so) for id_ in running]
+
+    def requeue_waiting(self, connection: Connection, since: datetime) -> Sequence[Job]:
+        """Send a new message for jobs that are QUEUED and unchanged since then; their old one counts no more."""
+
+        def touched(job: Job) -> Job:
+            return replace(job, updated=_now()) if job.state is JobState.QUEUED else job
+
+        query = sa.select(self._jobs.c.id).where(
+            self._jobs.c.state == JobState.QUEUED.value, self._jobs.c.updated <= since
         )
-        return [_job(row) for row in connection.execute(query)]
+        waiting = connection.execute(query.order_by(self._jobs.c.id)).scalars().all()
+        return [self._change(connection, id_, touched, enqueue=True) for id_ in waiting]
 
-    def unfinished(self, connection: Connection) -> Sequence[Job]:
-        query = self._jobs.select().where(self._jobs.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value]))
-        return [_job(row) for row in connection.execute(query)]
-
-    def expire_lease(self, connection: Connection, job: Job) -> None:
-        """Only where the owner is known to be dead: the embedded mode at start-up."""
-        query = self._jobs.update().where(self._jobs.c.id == job.id, self._jobs.c.attempt == job.attempt)
-        connection.execute(query.values(lease_expires=_now()))
-
-    def enqueue_again(self, connection: Connection, job: Job) -> None:
-        self._write(connection, job, replace(job, enqueued=job.enqueued + 1))
-        self._enqueue(connection, replace(job, enqueued=job.enqueued + 1))
+    def count_waiting(self, connection: Connection) -> int:
+        query = sa.select(sa.func.count()).where(self._jobs.c.state == JobState.QUEUED.value)
+        return connection.execute(query).scalar_one()
 
     # --- how a change is written
 
-    def _change(self, connection: Connection, job_id: str, transition: Transition) -> Job:
+    def _change(self, connection: Connection, job_id: str, transition: Transition, *, enqueue: bool = False) -> Job:
         for _ in range(_CAS_TRIES):
             before = self._load(connection, job_id)
             after = transition(before)
-            queued = after.state is JobState.QUEUED and before.state is JobState.PAUSED
-            if queued:
-                after = replace(after, enqueued=after.enqueued + 1)
+            if after is before:
+                return before
+            # Whoever waits out a backoff keeps the message it came with; everybody else needs a new one.
+            entered = after.state is JobState.QUEUED and before.state is not JobState.QUEUED and not after.not_before
+            queued = entered or (enqueue and after.state is JobState.QUEUED)
+            after = replace(after, revision=before.revision + 1, enqueued=before.enqueued + queued)
             if not self._write(connection, before, after):
                 continue
-            after = replace(after, revision=before.revision + 1)
             if after.state is not before.state or after.attempt != before.attempt:
-                self._announce(connection, after, enqueue=queued)
+                self._announce(connection, after)
+            if queued:
+                self._enqueue(connection, after)
             return after
         raise Unavailable(f"job {job_id} is changed by too many at once")
 
     def _write(self, connection: Connection, before: Job, after: Job) -> bool:
         """Compare-and-set on the revision: False when somebody else wrote since `before` was read."""
-        values = _row(replace(after, revision=before.revision + 1))
         query = self._jobs.update().where(self._jobs.c.id == before.id, self._jobs.c.revision == before.revision)
-        return connection.execute(query.values(**values)).rowcount == 1
+        return connection.execute(query.values(**_row(after))).rowcount == 1
 
-    def _announce(self, connection: Connection, job: Job, *, enqueue: bool = True) -> None:
+    def _announce(self, connection: Connection, job: Job) -> None:
         self._outbox.add_event(connection, state_event(self.service, job))
         for event in self._on_change(connection, job):
             self._outbox.add_event(connection, event)
-        if enqueue and job.state is JobState.QUEUED:
-            self._enqueue(connection, job)
 
     def _enqueue(self, connection: Connection, job: Job) -> None:
-        message_id = f"{self.service}:{job.id}:{job.enqueued}"
-        self._outbox.add_work(connection, QueuedWork(self.service, job.id, message_id, job.traceparent))
+        work = QueuedWork(self.service, job.id, self._message_id(job), job.traceparent)
+        self._outbox.add_work(connection, work)
+
+    def _message_id(self, job: Job) -> str:
+        return f"{self.service}:{job.id}:{job.enqueued}"
 
     def _load(self, connection: Connection, job_id: str) -> Job:
         row = connection.execute(self._jobs.select().where(self._jobs.c.id == job_id)).first()
