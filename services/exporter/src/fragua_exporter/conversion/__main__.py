@@ -1,6 +1,20 @@
 """Runs the conversion engine by hand or under a worker: `python -m fragua_exporter.conversion JOB_DIR`."""
 
-from fragua_exporter.conversion.export import export
-from fragua_platform.jobs.engine import run_engine
+from __future__ import annotations
 
-run_engine(export)
+from fragua_platform.jobs.engine import JobDirectory, Reporter, prepare_libraries, run_engine
+
+
+def convert(job: JobDirectory, reporter: Reporter) -> None:
+    threads = prepare_libraries()
+    # Imported late: torch reads the environment while it is imported.
+    import torch
+
+    from fragua_exporter.conversion.export import export
+
+    torch.set_num_threads(threads)
+    export(job, reporter)
+
+
+if __name__ == "__main__":
+    run_engine(convert)
