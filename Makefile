@@ -65,8 +65,8 @@ node_modules: package.json package-lock.json
 	@if command -v npm >/dev/null; then npm install --no-save --no-audit --no-fund --loglevel=error && touch $@; \
 	else echo "npm is missing: buf cannot be installed"; fi
 
-bench: setup ## Measure against named peers and print the ratios
-	@set -e; for stage in bench/[a-z]*.py; do .venv/bin/python "$$stage" $(ARGS); done
+bench: setup ## Measure against named peers and print the ratios; ARGS="--quick --json FILE --stage NAME"
+	.venv/bin/python bench $(ARGS)
 
 clean: ## Remove what was built here; downloads and compiled wheels stay in the user's cache
 	rm -rf .venv node_modules .fragua .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,32 @@
+"""Converts a Hugging Face directory to an f16 GGUF file, as an export does between its preflight and its proof.
+
+`convert_f16.py DIRECTORY FILE` prints the number of tensors.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from fragua_exporter.conversion.architectures import plan_model
+from fragua_exporter.conversion.checkpoint import open_checkpoint
+from fragua_exporter.conversion.merge import Adapter
+from fragua_exporter.conversion.vocabulary import load_vocabulary
+from fragua_exporter.conversion.writer import write_gguf_files
+from fragua_exporter.domain.export_spec import Quantization
+
+NO_ADAPTER = Adapter(rank=1, scale=1.0, updates={})
+
+if __name__ == "__main__":
+    checkpoint = open_checkpoint(Path(sys.argv[1]))
+    plan = plan_model(checkpoint)
+    write_gguf_files(
+        {Quantization.F16: Path(sys.argv[2])},
+        plan,
+        checkpoint,
+        NO_ADAPTER,
+        load_vocabulary(checkpoint.directory, plan.vocabulary_size),
+        write_metadata=lambda writer: None,
+        on_tensor=lambda done: None,
+    )
+    print(len(plan.tensors))
