@@ -1,0 +1,253 @@
+"""The four services on a free block of ports, each with just the behaviour that the tests of the command line need.
+
+They run on the platform's real server, so validation, error statuses and draining are the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from fragua.common.v1 import artifact_pb2, job_pb2
+from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2, dataset_service_pb2_grpc
+from fragua.evaluator.v1 import evaluator_service_pb2_grpc
+from fragua.exporter.v1 import exporter_pb2, exporter_service_pb2, exporter_service_pb2_grpc
+from fragua.trainer.v1 import trainer_pb2, trainer_service_pb2, trainer_service_pb2_grpc
+from fragua_platform.errors import EngineFailure, FailureClass, InvalidData, NotFound, Unavailable
+from fragua_platform.grpc.server import GrpcServer, GrpcService
+from fragua_platform.grpc.status import status_proto
+
+EXPORT = "branches/tutor/exports/x1"
+GGUF = bytes(range(256)) * 4096
+OLD, NEW = "20261101T000000Z", "20261102T000000Z"
+
+
+class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
+    def __init__(self) -> None:
+        self.received = b""
+        self.headers: list[dataset_service_pb2.ImportDatasetHeader] = []
+        self.refuse_uploads = 0
+        self.branch_names = ["tutor"]
+
+    async def CreateBranch(self, request: Any, context: Any) -> dataset_pb2.Branch:
+        return dataset_pb2.Branch(name=f"branches/{request.branch_id}", display_name=request.display_name)
+
+    async def GetBranch(self, request: Any, context: Any) -> dataset_pb2.Branch:
+        raise NotFound(f"{request.name} does not exist")
+
+    async def ListBranches(self, request: Any, context: Any) -> dataset_service_pb2.ListBranchesResponse:
+        """One branch per page."""
+        page = int(request.page_token or 0)
+        more = page + 1 < len(self.branch_names)
+        return dataset_service_pb2.ListBranchesResponse(
+            branches=[dataset_pb2.Branch(name=f"branches/{self.branch_names[page]}")],
+            next_page_token=str(page + 1) if more else "",
+        )
+
+    async def ImportDataset(self, request_iterator: AsyncIterator[Any], context: Any) -> dataset_pb2.DatasetVersion:
+        received = b""
+        async for request in request_iterator:
+            if request.WhichOneof("payload") == "header":
+                self.headers.append(request.header)
+            received += request.chunk
+        if self.refuse_uploads:
+            self.refuse_uploads -= 1
+            # Of the same family as UNAVAILABLE for us, but gRPC does not send it again by itself.
+            await context.abort(grpc.StatusCode.ABORTED, "the connection broke")
+        self.received = received
+        return dataset_pb2.DatasetVersion(name=f"{self.headers[-1].parent}/versions/{NEW}")
+
+    async def WatchDatasetVersion(self, request: Any, context: Any) -> AsyncIterator[dataset_pb2.DatasetVersion]:
+        if "/malo/" not in request.name:
+            yield dataset_pb2.DatasetVersion(
+                name=request.name, status=job(job_pb2.JOB_STATE_SUCCEEDED), train_row_count=8, validation_row_count=2
+            )
+            return
+        failure = InvalidData("2 errors in 3 rows", failure_class=FailureClass.USER_DATA)
+        status = job(
+            job_pb2.JOB_STATE_FAILED, error=status_proto(failure), failure_class=job_pb2.FAILURE_CLASS_USER_DATA
+        )
+        yield dataset_pb2.DatasetVersion(name=request.name, status=status, problem_count=2)
+
+    async def ListDatasetProblems(self, request: Any, context: Any) -> dataset_service_pb2.ListDatasetProblemsResponse:
+        problem = dataset_pb2.DatasetProblem(
+            line=17, pointer="/messages/2/role", code="UNKNOWN_ROLE", message="'bot' is no role", hint="say assistant"
+        )
+        return dataset_service_pb2.ListDatasetProblemsResponse(problems=[problem])
+
+    async def ListDatasetVersions(self, request: Any, context: Any) -> dataset_service_pb2.ListDatasetVersionsResponse:
+        states = {
+            NEW: dataset_pb2.DATASET_VERSION_STATE_INVALID,
+            OLD: dataset_pb2.DATASET_VERSION_STATE_READY,
+        }
+        versions = [
+            dataset_pb2.DatasetVersion(name=f"{request.parent}/versions/{version}", state=state)
+            for version, state in states.items()
+        ]
+        return dataset_service_pb2.ListDatasetVersionsResponse(dataset_versions=versions)
+
+
+class Trainer(trainer_service_pb2_grpc.TrainerServiceServicer):
+    def __init__(self) -> None:
+        self.created: list[trainer_service_pb2.CreateTrainingJobRequest] = []
+        self.files: dict[str, bytes] = {}
+        self.watches = 0
+
+    async def ImportBaseModel(self, request_iterator: AsyncIterator[Any], context: Any) -> trainer_pb2.BaseModel:
+        path = model = ""
+        async for request in request_iterator:
+            match request.WhichOneof("payload"):
+                case "header":
+                    model = request.header.model_id
+                case "file":
+                    path = request.file.path
+                    self.files[path] = b""
+                case "chunk":
+                    self.files[path] += request.chunk
+        return trainer_pb2.BaseModel(name=f"baseModels/{model}/revisions/aa", architecture="llama")
+
+    async def ListBaseModels(self, request: Any, context: Any) -> trainer_service_pb2.ListBaseModelsResponse:
+        models = [
+            trainer_pb2.BaseModel(name=f"baseModels/{name}", create_time=Timestamp(seconds=created))
+            for name, created in (("tiny/revisions/aa", 1), ("tiny/revisions/bb", 2), ("other/revisions/cc", 3))
+        ]
+        return trainer_service_pb2.ListBaseModelsResponse(base_models=models)
+
+    async def CreateTrainingJob(self, request: Any, context: Any) -> trainer_pb2.TrainingJob:
+        self.created.append(request)
+        return trainer_pb2.TrainingJob(name=f"{request.parent}/trainingJobs/j1", adapter=f"{request.parent}/adapters/1")
+
+    async def WatchTrainingJob(self, request: Any, context: Any) -> AsyncIterator[trainer_pb2.TrainingJob]:
+        """The job's id says how it goes on."""
+        self.watches += 1
+        adapter = "branches/tutor/adapters/1"
+
+        def state(value: job_pb2.JobState, **status: Any) -> trainer_pb2.TrainingJob:
+            return trainer_pb2.TrainingJob(name=request.name, adapter=adapter, status=job(value, **status))
+
+        progress = job_pb2.JobProgress(phase="training", step=40, total=300, message="loss 0.51")
+        yield state(job_pb2.JOB_STATE_RUNNING, attempt=self.watches, progress=progress)
+        match request.name.rpartition("/")[2]:
+            case "broken" if self.watches < 3:
+                raise Unavailable("the server is draining", reason="DRAINING")
+            case "cancelled":
+                yield state(job_pb2.JOB_STATE_CANCELLED)
+            case "failed":
+                error = status_proto(EngineFailure("out of memory", reason="OUT_OF_MEMORY"))
+                yield state(job_pb2.JOB_STATE_FAILED, error=error, failure_class=job_pb2.FAILURE_CLASS_CAPACITY)
+            case _:
+                yield state(job_pb2.JOB_STATE_SUCCEEDED)
+
+    async def GetAdapter(self, request: Any, context: Any) -> trainer_pb2.Adapter:
+        return trainer_pb2.Adapter(name=request.name, trainable_parameters=262_144, final_loss=0.05)
+
+
+class Evaluator(evaluator_service_pb2_grpc.EvaluatorServiceServicer):
+    """Nothing here is asked of it."""
+
+
+class Exporter(exporter_service_pb2_grpc.ExporterServiceServicer):
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+        self.break_after = 0
+        self.content = GGUF
+
+    async def GetExport(self, request: Any, context: Any) -> exporter_pb2.Export:
+        file = artifact_pb2.Artifact(
+            key="models/gguf/tutor/x1/tutor-1-f16.gguf", size_bytes=len(GGUF), sha256=hashlib.sha256(GGUF).hexdigest()
+        )
+        return exporter_pb2.Export(name=request.name, bundle=artifact_pb2.Bundle(files=[file]))
+
+    async def DownloadExportFile(
+        self, request: Any, context: Any
+    ) -> AsyncIterator[exporter_service_pb2.DownloadExportFileResponse]:
+        self.offsets.append(request.offset)
+        rest = self.content[request.offset :]
+        for begin in range(0, len(rest), 65_536):
+            if self.break_after and begin >= self.break_after:
+                self.break_after = 0
+                raise Unavailable("the server is draining", reason="DRAINING")
+            yield exporter_service_pb2.DownloadExportFileResponse(chunk=rest[begin : begin + 65_536])
+
+
+class SuiteDouble:
+    def __init__(self) -> None:
+        self.dataset = Datasets()  # type: ignore[abstract]  # The calls that they lack answer UNIMPLEMENTED.
+        self.trainer = Trainer()  # type: ignore[abstract]
+        self.evaluator = Evaluator()  # type: ignore[abstract]
+        self.exporter = Exporter()  # type: ignore[abstract]
+        self.port = _free_ports()
+
+    @property
+    def endpoint(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """In a thread of its own, because a command owns the thread that it runs in."""
+        ready, loop, stop = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
+        thread = threading.Thread(target=lambda: loop.run_until_complete(self._serve(ready, stop)))
+        thread.start()
+        try:
+            assert ready.wait(10), "the servers did not start"
+            yield
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join()
+            loop.close()
+
+    async def _serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
+        services = [
+            GrpcService(
+                dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server,
+                self.dataset,
+                "fragua.dataset.v1.DatasetService",
+            ),
+            GrpcService(
+                trainer_service_pb2_grpc.add_TrainerServiceServicer_to_server,
+                self.trainer,
+                "fragua.trainer.v1.TrainerService",
+            ),
+            GrpcService(
+                evaluator_service_pb2_grpc.add_EvaluatorServiceServicer_to_server,
+                self.evaluator,
+                "fragua.evaluator.v1.EvaluatorService",
+            ),
+            GrpcService(
+                exporter_service_pb2_grpc.add_ExporterServiceServicer_to_server,
+                self.exporter,
+                "fragua.exporter.v1.ExporterService",
+            ),
+        ]
+        async with AsyncExitStack() as stack:
+            for offset, service in enumerate(services):
+                server = GrpcServer([service], port=self.port + offset, drain_seconds=0)
+                await stack.enter_async_context(server)
+                await server.set_ready(True)
+            ready.set()
+            await stop.wait()
+
+
+def job(state: job_pb2.JobState, **fields: Any) -> job_pb2.JobStatus:
+    return job_pb2.JobStatus(state=state, **{"attempt": 1, "max_attempts": 5, **fields})
+
+
+def _free_ports() -> int:
+    """The first of four neighbouring ports that nobody listens on."""
+    for first in range(21_000, 32_000, 4):
+        try:
+            for port in range(first, first + 4):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no four neighbouring free ports")
