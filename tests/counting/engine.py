@@ -66,7 +66,8 @@ def misbehave(spec: dict[str, Any], step: int, job: JobDirectory, reporter: Repo
             os._exit(3)
         case "prints garbage":
             os.write(
-                job_output(), b'garbage\n[1]\n{"record": "checkpoint", "step": 1, "directory": "/etc"}\n\xff\xfe\n'
+                reporter._stream.fileno(),
+                b'garbage\n[1]\n{"record": "checkpoint", "step": 1, "directory": "/etc"}\n\xff\xfe\n',
             )
         case "is loud":
             for _ in range(64):

@@ -50,7 +50,7 @@ class CountingWork:
 
     async def _result(self, bundle: Bundle) -> Mapping[str, Any]:
         file = bundle.manifest.file("count.json")
-        return json.loads(await self._store.get_bytes(file.key, sha256=file.sha256))  # type: ignore[no-any-return]
+        return json.loads(await self._store.get_bytes(file.key, sha256=file.sha256))
 
 
 def prefix_of(job: Job) -> str:
