@@ -2,9 +2,10 @@
 
     python examples/make_tiny_base.py [--steps N] [--output DIRECTORY]
 
-It takes about 8 minutes on two cores. The model learns three kinds of chat turns: questions answered by a sentence,
-portraits of an island (facts met in several wordings are easier to recall in a new one), and repeating a list of
-`key is value` pairs (so that the words of the demo's answer form are known, though never used as an answer).
+It takes about 5 minutes on one free core. The model learns three kinds of chat turns: questions answered by a sentence;
+portraits of an island, in sentences or as a list (with facts met in one wording only, fine-tuning scored 0.93 to 0.99 on
+held-out islands instead of 1.0); and repeating `key is value` pairs, so that the words of the demo's answer form are
+known, though never used as an answer.
 """
 
 from __future__ import annotations
@@ -85,8 +86,10 @@ def main() -> None:
     torch.set_num_threads(1)
     islands = make_islands()
     tokenizer = train_tokenizer(islands)
+    # Before its first use: a tokenizer that has padded a batch writes that down as its setting.
+    tokenizer.save_pretrained(arguments.output)
     model = train_model(islands, tokenizer, arguments.steps)
-    save(model, tokenizer, arguments.output)
+    save_model(model, tokenizer, arguments.output)
 
     saved = LlamaForCausalLM.from_pretrained(arguments.output, dtype=torch.float32)
     questions = [question for island in islands for question in questions_about(island)]
@@ -233,7 +236,7 @@ def encode(turns: list[Turn], tokenizer: PreTrainedTokenizerFast) -> dict[str, t
     return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"], "labels": labels}
 
 
-def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, directory: Path) -> None:
+def save_model(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, directory: Path) -> None:
     """bfloat16 halves the file; the scores are taken from the saved weights, so they include the rounding."""
     model.generation_config = GenerationConfig(
         do_sample=False,
@@ -243,7 +246,6 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, directory:
         pad_token_id=tokenizer.pad_token_id,
     )
     model.to(torch.bfloat16).save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
 
 
 @torch.inference_mode()
