@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -21,6 +20,7 @@ from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2, dataset_service_
 from fragua.evaluator.v1 import evaluator_service_pb2_grpc
 from fragua.exporter.v1 import exporter_pb2, exporter_service_pb2, exporter_service_pb2_grpc
 from fragua.trainer.v1 import trainer_pb2, trainer_service_pb2, trainer_service_pb2_grpc
+from fragua_cli.demo.embedded import free_ports
 from fragua_platform.errors import EngineFailure, FailureClass, InvalidData, NotFound, Unavailable
 from fragua_platform.grpc.server import GrpcServer, GrpcService
 from fragua_platform.grpc.status import status_proto
@@ -184,7 +184,7 @@ class SuiteDouble:
         self.trainer = Trainer()  # type: ignore[abstract]
         self.evaluator = Evaluator()  # type: ignore[abstract]
         self.exporter = Exporter()  # type: ignore[abstract]
-        self.port = _free_ports()
+        self.port = free_ports(4)
 
     @property
     def endpoint(self) -> str:
@@ -227,27 +227,16 @@ class SuiteDouble:
                 "fragua.exporter.v1.ExporterService",
             ),
         ]
-        async with AsyncExitStack() as stack:
-            for offset, service in enumerate(services):
-                server = GrpcServer([service], port=self.port + offset, drain_seconds=0)
-                await stack.enter_async_context(server)
-                await server.set_ready(True)
-            ready.set()
-            await stop.wait()
+        servers = [
+            GrpcServer([service], port=self.port + offset, drain_seconds=0) for offset, service in enumerate(services)
+        ]
+        for server in servers:
+            await server.start()
+            await server.set_ready(True)
+        ready.set()
+        await stop.wait()
+        await asyncio.gather(*(server.stop() for server in servers))
 
 
 def job(state: job_pb2.JobState, **fields: Any) -> job_pb2.JobStatus:
     return job_pb2.JobStatus(state=state, **{"attempt": 1, "max_attempts": 5, **fields})
-
-
-def _free_ports() -> int:
-    """The first of four neighbouring ports that nobody listens on."""
-    for first in range(21_000, 32_000, 4):
-        try:
-            for port in range(first, first + 4):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    raise AssertionError("no four neighbouring free ports")

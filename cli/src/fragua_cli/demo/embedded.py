@@ -29,7 +29,7 @@ async def embedded_suite(data_dir: Path, log_file: Path, notice: Callable[[str],
     A suite that is killed is started again, and its jobs go on. One that fails by itself ends the work inside this
     context with an error that shows the end of its log.
     """
-    port = _free_ports(len(SERVICES))
+    port = free_ports(len(SERVICES))
     log_file.parent.mkdir(parents=True, exist_ok=True)
     try:
         async with asyncio.TaskGroup() as group:
@@ -77,7 +77,7 @@ async def _stop(process: Process) -> None:
         await process.wait()
 
 
-def _free_ports(count: int) -> int:
+def free_ports(count: int) -> int:
     """The first of `count` neighbouring ports that nobody listens on."""
     for _ in range(200):
         first = random.choice(_PORTS)
