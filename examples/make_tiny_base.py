@@ -200,7 +200,7 @@ def train_model(islands: list[Island], tokenizer: PreTrainedTokenizerFast, steps
         optimizer.zero_grad()
         if step % 100 == 0:
             print(f"step {step}/{steps}  loss {loss.item():.4f}  {time.monotonic() - started:.0f} s", flush=True)
-    return model.eval()
+    return model
 
 
 def batches(islands: list[Island], steps: int) -> Iterator[list[Turn]]:
@@ -245,7 +245,8 @@ def save_model(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, dire
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    model.to(torch.bfloat16).save_pretrained(directory)
+    torch.nn.Module.to(model, torch.bfloat16)
+    model.save_pretrained(directory)
 
 
 @torch.inference_mode()
@@ -261,7 +262,10 @@ def share_answered(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, 
             for question in asked
         ]
         encoded = tokenizer(prompts, padding=True, add_special_tokens=False, return_tensors="pt")
-        generated = model.generate(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"])
+        # transformers annotates `generate` for a protocol that its own models do not satisfy, and for every return form.
+        generated: torch.Tensor = model.generate(  # type: ignore[misc, assignment]
+            input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]
+        )
         answers = tokenizer.batch_decode(generated[:, encoded["input_ids"].shape[1] :], skip_special_tokens=True)
         correct += sum(answer == question.natural_answer for answer, question in zip(answers, asked, strict=True))
     return correct / len(questions)
