@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
 from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict
@@ -105,7 +106,7 @@ def as_dict(content: Message | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def local_time(moment: Timestamp) -> str:
-    return moment.ToDatetime().astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment.seconds else ""
+    return moment.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment.seconds else ""
 
 
 def size_of(count: int) -> str:

@@ -15,7 +15,7 @@ from fragua_cli.exits import ExitCode, exit_code_of
 from fragua_cli.output import Output
 from fragua_cli.preferences import EndpointOption, JsonOption, Preferences, preferences_of
 from fragua_cli.suite import Suite
-from fragua_platform.errors import FraguaError, Unavailable
+from fragua_platform.errors import FraguaError
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,6 @@ def run_to_exit_code(output: Output, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run(work)
     except FraguaError as error:
         output.error(error)
-        if isinstance(error, Unavailable) and not output.as_json:
-            output.notice("Is the suite running? `fragua up` starts one here; --endpoint names one elsewhere.")
         raise typer.Exit(exit_code_of(error)) from None
     except OSError as error:
         output.error(FraguaError(f"{error.filename or 'a file'}: {error.strerror}", reason="LOCAL_FILE"))

@@ -133,12 +133,13 @@ class _Outage:
         self._delay = 0.5
 
     async def sit_out(self, error: Unavailable, plan: str) -> None:
-        """Wait a little before the next attempt, or raise the error when the time is up."""
+        """Wait a little before the next attempt, or raise it with the way out when the time is up."""
         is_first = not self._deadline
         if is_first:
             self._deadline = time.monotonic() + self._patience
         if time.monotonic() + self._delay > self._deadline:
-            raise error
+            way_out = "`fragua up` starts a suite here, --endpoint names one elsewhere"
+            raise Unavailable(f"{error.message}; {way_out}", reason=error.reason) from error
         if is_first:
             self._notice(f"{error.message}; {plan}")
         await asyncio.sleep(self._delay)

@@ -39,7 +39,7 @@ class Forged:
         return self.export.files[0]
 
     def path_of(self, file: exporter_pb2.ExportFile) -> Path:
-        return self.files[file.artifact.key.rpartition("/")[2]].resolve()
+        return self.files[file.artifact.key.rpartition("/")[2]]
 
 
 def is_clearly_better(evaluation: evaluator_pb2.Evaluation) -> bool:
@@ -60,9 +60,9 @@ def show(output: Output, forged: Forged, report: Report, path: Path) -> None:
     output.say("")
     show_scores(output, forged.evaluation)
     output.say("")
-    made = {**{forged.path_of(file): file.artifact.sha256 for file in forged.export.files}}
-    modelfile = report["export"]["modelfile"]
-    output.table({"FILE": [*map(str, made), modelfile["path"]], "SHA-256": [*made.values(), modelfile["sha256"]]})
+    digests = {forged.path_of(file): file.artifact.sha256 for file in forged.export.files}
+    digests[forged.files["Modelfile"]] = report["export"]["modelfile"]["sha256"]
+    output.table({"FILE": [*map(str, digests)], "SHA-256": [*digests.values()]})
     output.say("")
     output.say(f"question   {escape(forged.question)}")
     output.say(f"expected   {escape(forged.expected)}")
@@ -120,7 +120,7 @@ def _arm(arm: evaluator_pb2.ArmResult) -> dict[str, float]:
 
 def _file(forged: Forged, file: exporter_pb2.ExportFile) -> dict[str, Any]:
     return {
-        "path": str(forged.path_of(file)),
+        "path": str(forged.path_of(file).resolve()),
         "size_bytes": file.artifact.size_bytes,
         "sha256": file.artifact.sha256,
         "quantization": exporter_pb2.Quantization.Name(file.quantization).removeprefix("QUANTIZATION_").lower(),
