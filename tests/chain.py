@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,7 +87,7 @@ class Chain:
 
         return await persistently(read)
 
-    async def _follow(self, service: str, watch: Callable[[], AsyncIterator[Any]]) -> Any:
+    async def _follow(self, service: str, watch: Callable[[], AsyncIterable[Any]]) -> Any:
         while True:
             try:
                 async for resource in watch():

@@ -24,6 +24,7 @@ from sqlalchemy.engine import Connection
 
 from fragua_platform.database import Database, require_current_schema, upgrade_schema
 from fragua_platform.errors import AlreadyExists, FailedPrecondition, FailureClass, NotFound, Superseded
+from fragua_platform.events.bus import DeadLetter
 from fragua_platform.jobs import job as life
 from fragua_platform.jobs.desk import JobDesk
 from fragua_platform.jobs.job import Job, JobFailure, JobState, Progress
@@ -401,21 +402,21 @@ def test_a_job_that_nobody_fetched_for_long_gets_a_new_message(store: Store) -> 
 
 def test_a_dead_letter_ends_its_job_and_tells_so(store: Store) -> None:
     job = store.created()
-    letter = store.do(lambda c: work_of(c, job)[-1])
+    letter = DeadLetter(store.do(lambda c: work_of(c, job)[-1]), 20, "nobody answered")
 
-    store.do(lambda c: store.jobs.dead_lettered(c, letter, "delivered 20 times without a result"))
+    store.do(lambda c: store.jobs.dead_lettered(c, letter))
 
     found = store.get(job)
     assert found.state is JobState.FAILED
     assert found.failure is not None
     assert found.failure.reason == "DELIVERIES_EXHAUSTED"
-    assert store.events(job) == ["queued", "failed"]
+    assert store.events(job) == ["queued", "failed", "dead"]
 
 
 @pytest.mark.parametrize("state", ["running", "paused", "succeeded", "queued anew"])
 def test_a_dead_letter_changes_no_job_that_does_without_it(store: Store, state: str) -> None:
     job = store.created()
-    letter = store.do(lambda c: work_of(c, job)[-1])
+    letter = DeadLetter(store.do(lambda c: work_of(c, job)[-1]), 20, "nobody answered")
     running = store.claimed(job)
     if state == "paused":
         store.do(lambda c: [store.jobs.ask_pause(c, job.name), store.jobs.give_back(c, running)])
@@ -425,7 +426,7 @@ def test_a_dead_letter_changes_no_job_that_does_without_it(store: Store, state: 
         store.do(lambda c: store.jobs.give_back(c, running))
     before = store.get(job)
 
-    assert store.do(lambda c: store.jobs.dead_lettered(c, letter, "delivered 20 times")) is None
+    assert store.do(lambda c: store.jobs.dead_lettered(c, letter)) is None
     assert store.get(job) == before
 
 

@@ -68,12 +68,13 @@ async def test_every_violation_of_a_message_is_named_at_once(chain: Chain) -> No
 
 
 async def test_an_empty_request_names_what_it_lacks(chain: Chain) -> None:
-    for call, request in (
+    calls: list[tuple[Any, Any]] = [
         (chain.trainer.CreateTrainingJob, trainer_service_pb2.CreateTrainingJobRequest()),
         (chain.evaluator.CreateEvaluation, evaluator_service_pb2.CreateEvaluationRequest()),
         (chain.exporter.CreateExport, exporter_service_pb2.CreateExportRequest()),
         (chain.dataset.CreateBranch, dataset_service_pb2.CreateBranchRequest()),
-    ):
+    ]
+    for call, request in calls:
         with pytest.raises(InvalidInput) as refused:
             await call(request)
         assert refused.value.violations
@@ -251,4 +252,4 @@ async def test_the_wire_carries_code_and_details_that_any_client_understands(sui
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call(dataset_service_pb2.GetBranchRequest(name="../../etc"))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert any(key == "grpc-status-details-bin" for key, _ in refused.value.trailing_metadata() or ())
+    assert "grpc-status-details-bin" in {entry[0] for entry in refused.value.trailing_metadata()}

@@ -24,17 +24,19 @@ from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.database import Database, require_current_schema, upgrade_schema
 from fragua_platform.errors import FraguaError, InvalidInput, Unavailable
 from fragua_platform.events.bus import DeliveryPolicy, EventBus, EventHandler
+from fragua_platform.events.cloudevents import CloudEvent
 from fragua_platform.events.open import open_event_bus
 from fragua_platform.events.outbox import Inbox, Outbox, OutboxRelay, forget_old_messages
 from fragua_platform.grpc.server import GrpcServer, GrpcService
-from fragua_platform.jobs.attempt import JobKind, Workshop
+from fragua_platform.jobs.attempt import Workshop
 from fragua_platform.jobs.keeper import JobKeeper
+from fragua_platform.jobs.kind import JobKind
 from fragua_platform.jobs.store import JobStore
 from fragua_platform.jobs.worker import Worker
 from fragua_platform.jobs.workplace import own_workplace
 from fragua_platform.logging import configure_logging
 from fragua_platform.settings import PlatformSettings
-from fragua_platform.telemetry import configure_tracing, serve_metrics
+from fragua_platform.telemetry import EVENTS_HANDLED, configure_tracing, serve_metrics
 
 log = structlog.get_logger()
 S = TypeVar("S", bound=PlatformSettings)
@@ -129,9 +131,21 @@ async def reacting(service: Service, resources: Resources) -> AsyncIterator[None
     a relay publishes it, and to nobody later."""
     async with AsyncExitStack() as stack:
         for reaction in service.reactions:
-            subscription = await resources.bus.subscribe(reaction.durable, reaction.subjects, reaction.handler)
+            subscription = await resources.bus.subscribe(reaction.durable, reaction.subjects, _counted(reaction))
             stack.push_async_callback(subscription.stop)
         yield
+
+
+def _counted(reaction: Reaction) -> EventHandler:
+    async def handle(event: CloudEvent) -> None:
+        try:
+            await reaction.handler(event)
+        except Exception:
+            EVENTS_HANDLED.labels(reaction.durable, "failed").inc()
+            raise
+        EVENTS_HANDLED.labels(reaction.durable, "handled").inc()
+
+    return handle
 
 
 @asynccontextmanager
@@ -254,7 +268,7 @@ def service_main(definition: ServiceDefinition[Any], arguments: list[str] | None
 
 async def _serve(definition: ServiceDefinition[S], settings: S) -> None:
     _refuse_process_bound_bus(settings)
-    serve_metrics(settings.metrics_port)
+    serve_metrics(settings.metrics_port, settings.host)
     async with until_signalled() as stop, open_resources(definition, settings) as resources:
         service = definition.build(settings, resources)
         async with reacting(service, resources), serving(definition, settings, service, resources):
@@ -263,7 +277,7 @@ async def _serve(definition: ServiceDefinition[S], settings: S) -> None:
 
 async def _work(definition: ServiceDefinition[S], settings: S) -> None:
     _refuse_process_bound_bus(settings)
-    serve_metrics(settings.metrics_port)
+    serve_metrics(settings.metrics_port, settings.host)
     async with until_signalled() as stop, open_resources(definition, settings) as resources:
         service = definition.build(settings, resources)
         async with working(settings, service, resources):

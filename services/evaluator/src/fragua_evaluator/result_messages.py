@@ -5,7 +5,6 @@ from __future__ import annotations
 from fragua.evaluator.v1 import evaluator_pb2
 from fragua_evaluator.domain.evaluation_spec import Arm, ArmReport, EvaluationReport, Metric
 
-
 _METRICS = {
     Metric.EXACT_MATCH: evaluator_pb2.METRIC_EXACT_MATCH,
     Metric.TOKEN_F1: evaluator_pb2.METRIC_TOKEN_F1,

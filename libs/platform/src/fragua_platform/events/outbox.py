@@ -23,7 +23,7 @@ from fragua_platform.database import Database
 from fragua_platform.errors import FraguaError, Unavailable
 from fragua_platform.events.bus import EventBus, QueuedWork
 from fragua_platform.events.cloudevents import CloudEvent, event_from_wire
-from fragua_platform.telemetry import OUTBOX_PENDING
+from fragua_platform.telemetry import EVENTS_PUBLISHED, OUTBOX_PENDING
 
 log = structlog.get_logger()
 
@@ -123,6 +123,7 @@ class OutboxRelay:
     async def _publish(self, row: sa.Row[Any]) -> None:
         if row.kind == _EVENT:
             await self._bus.publish(event_from_wire(row.payload["headers"], row.payload["body"].encode()))
+            EVENTS_PUBLISHED.labels(self._service).inc()
         else:
             await self._bus.enqueue(QueuedWork(message_id=row.message_id, **row.payload))
 

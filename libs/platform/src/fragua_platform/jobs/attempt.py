@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy.engine import Connection
@@ -28,6 +28,7 @@ from fragua_platform.jobs.checkpoints import Checkpoints
 from fragua_platform.jobs.child import EngineProcess, Outcome
 from fragua_platform.jobs.engine import JobDirectory
 from fragua_platform.jobs.job import Job, JobFailure, JobState
+from fragua_platform.jobs.kind import JobKind
 from fragua_platform.jobs.patience import patiently
 from fragua_platform.jobs.progress import ProgressBook
 from fragua_platform.jobs.records import CheckpointRecord, ProgressRecord
@@ -42,33 +43,6 @@ _LONGEST_RETRY = timedelta(seconds=60)
 _CONTROL_SECONDS = 1.0
 """How often a running job tells its progress and looks whether it was asked to stop: half of what is promised."""
 _LAST_WORD_SECONDS = 3.0
-
-
-class JobKind(Protocol):
-    """What a service adds to the common life of a job."""
-
-    engine: str
-    """Module to run as `python -m <engine> JOB_DIR`."""
-
-    async def prepare(self, job: Job, directory: JobDirectory) -> None:
-        """Fetch and verify the inputs, write spec.json. May run again for the same job."""
-        ...
-
-    async def publish(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
-        """Upload the outputs, manifest last, and return the job's result. May run again for the same job."""
-        ...
-
-    async def salvage(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
-        """Keep what a failed engine left that explains the failure; becomes the failed job's result."""
-        ...
-
-    async def find_published(self, job: Job) -> Mapping[str, Any] | None:
-        """The result of a former attempt that published everything and died before it could say so."""
-        ...
-
-    def record_metrics(self, connection: Connection, job: Job, step: int, metrics: Mapping[str, float]) -> None:
-        """Keep measured values; in the transaction of the progress."""
-        ...
 
 
 class Stop(IntEnum):
@@ -123,6 +97,7 @@ class Attempt:
             return await self._settle()
         except Superseded:
             log.warning("attempt_superseded", job=self._job.name, attempt=self._job.attempt)
+            await self._tidy_up_late()
             return self._job
         finally:
             control.cancel()
@@ -178,6 +153,16 @@ class Attempt:
         except Exception:
             log.exception("nothing_salvaged", job=self._job.name)
         return {}
+
+    async def _tidy_up_late(self) -> None:
+        """Where the job has ended meanwhile, nobody comes after us to remove what our last upload left."""
+        await self._checkpoints.abandon()
+        try:
+            job = await self._write(lambda connection: self._shop.jobs.get(connection, self._job.name))
+        except Unavailable:
+            return
+        if job.state.terminal:
+            await self._forget_checkpoints()
 
     async def _forget_checkpoints(self) -> None:
         try:

@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 _KEPT = 2
 """The latest one, and the one before in case it turns out to be damaged."""
+_LAST_UPLOAD_SECONDS = 5.0
 
 
 class Checkpoints:
@@ -35,6 +36,7 @@ class Checkpoints:
         self._uploads: set[asyncio.Task[None]] = set()
         self._order = asyncio.Lock()
         self._newest = -1
+        self._abandoned = False
 
     def upload(self, step: int, directory: Path) -> None:
         """Begin to upload; an upload that fails costs progress, not the job."""
@@ -57,6 +59,8 @@ class Checkpoints:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
     async def _upload(self, step: int, directory: Path) -> None:
+        if self._abandoned:
+            return
         if not await asyncio.to_thread(directory.is_dir):
             raise NotFound(f"the engine announced {directory.name}, and it is not there")
         await self._require_lease()
@@ -69,10 +73,16 @@ class Checkpoints:
         await asyncio.gather(*self._uploads)
 
     async def abandon(self) -> None:
-        """Stop uploads under way."""
-        for task in self._uploads:
-            task.cancel()
-        await asyncio.gather(*self._uploads, return_exceptions=True)
+        """Begin no upload any more, and end the one in hand.
+
+        It gets a while to end by itself: a request that is cut off may still come through, after everything is tidy.
+        """
+        self._abandoned = True
+        if self._uploads:
+            _, late = await asyncio.wait(self._uploads, timeout=_LAST_UPLOAD_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def fetch_latest(self, directory: Path) -> None:
         """Download the newest complete checkpoint, if there is one; a damaged one gives way to the one before."""

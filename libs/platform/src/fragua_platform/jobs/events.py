@@ -56,6 +56,11 @@ def progress_event(service: str, job: Job) -> CloudEvent:
     return new_event(job.branch, service, "job", "progress", message, traceparent=job.traceparent)
 
 
+def dead_letter_event(service: str, job: Job, deliveries: int, cause: str) -> CloudEvent:
+    message = job_events_pb2.JobDeadLettered(job=job.name, branch=job.branch, deliveries=deliveries, cause=cause)
+    return new_event(job.branch, service, "job", "dead", message, traceparent=job.traceparent)
+
+
 def status_to_message(job: Job) -> job_pb2.JobStatus:
     message = job_pb2.JobStatus(
         state=_STATES[job.state],

@@ -68,9 +68,8 @@ class JobKeeper:
         return self._jobs.count_waiting(connection)
 
     async def _bury(self, letter: DeadLetter) -> None:
-        cause = f"delivered {letter.deliveries} times without a result: {letter.cause}"
         try:
-            job = await self._database.run(lambda connection: self._jobs.dead_lettered(connection, letter.work, cause))
+            job = await self._database.run(lambda connection: self._jobs.dead_lettered(connection, letter))
         except NotFound:
             job = None
         log.warning("dead_letter", job_id=letter.work.job_id, deliveries=letter.deliveries, buried=job is not None)

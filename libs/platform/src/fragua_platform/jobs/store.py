@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from fragua_platform.errors import AlreadyExists, FailedPrecondition, FailureClass, NotFound, Superseded, Unavailable
-from fragua_platform.events.bus import QueuedWork
+from fragua_platform.events.bus import DeadLetter, QueuedWork
 from fragua_platform.events.cloudevents import CloudEvent
 from fragua_platform.events.outbox import Outbox
 from fragua_platform.jobs import job as life
-from fragua_platform.jobs.events import progress_event, state_event
+from fragua_platform.jobs.events import dead_letter_event, progress_event, state_event
 from fragua_platform.jobs.job import Job, JobFailure, JobState, Progress
 from fragua_platform.paging import Page, PageRequest
 
@@ -156,16 +156,20 @@ class JobStore:
 
     # --- what keeps jobs from being forgotten
 
-    def dead_lettered(self, connection: Connection, work: QueuedWork, cause: str) -> Job | None:
+    def dead_lettered(self, connection: Connection, letter: DeadLetter) -> Job | None:
         """The queue gave up on it: FAILED, unless it is worked on, ended, or waits for another message."""
-        job = self._load(connection, work.job_id)
-        if work.message_id != self._message_id(job):
+        job = self._load(connection, letter.work.job_id)
+        if letter.work.message_id != self._message_id(job):
             return None
+        cause = f"delivered {letter.deliveries} times without a result: {letter.cause}"
         failure = JobFailure(FailureClass.INTERNAL, "DELIVERIES_EXHAUSTED", cause)
         try:
-            return self._change(connection, job.id, lambda job: life.abandoned(job, failure, _now()))
+            buried = self._change(connection, job.id, lambda job: life.abandoned(job, failure, _now()))
         except FailedPrecondition:
             return None
+        event = dead_letter_event(self.service, buried, letter.deliveries, letter.cause)
+        self._outbox.add_event(connection, event)
+        return buried
 
     def requeue_vanished(self, connection: Connection, expired_before: datetime | None) -> Sequence[Job]:
         """Queue RUNNING jobs whose lease ended before then; None takes every one, where all workers are known dead."""
