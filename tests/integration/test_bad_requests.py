@@ -252,4 +252,5 @@ async def test_the_wire_carries_code_and_details_that_any_client_understands(sui
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call(dataset_service_pb2.GetBranchRequest(name="../../etc"))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "grpc-status-details-bin" in {entry[0] for entry in refused.value.trailing_metadata()}
+    trailers: Any = refused.value.trailing_metadata()
+    assert "grpc-status-details-bin" in dict(trailers)
