@@ -21,7 +21,7 @@ from fragua_platform.messages import bundle_to_message
 
 
 class ImportWork:
-    """Implements `fragua_platform.jobs.attempt.JobKind`."""
+    """Implements `fragua_platform.jobs.kind.JobKind`."""
 
     engine = "fragua_dataset.ingestion"
 

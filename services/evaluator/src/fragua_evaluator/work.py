@@ -18,7 +18,7 @@ from fragua_platform.jobs.job import Job, JobState
 
 
 class EvaluationWork:
-    """Implements `fragua_platform.jobs.attempt.JobKind`."""
+    """Implements `fragua_platform.jobs.kind.JobKind`."""
 
     engine = "fragua_evaluator.scoring"
 

@@ -25,7 +25,7 @@ class MetricsJournal(Protocol):
 
 
 class TrainingWork:
-    """Implements `fragua_platform.jobs.attempt.JobKind`."""
+    """Implements `fragua_platform.jobs.kind.JobKind`."""
 
     engine = "fragua_trainer.training"
 
