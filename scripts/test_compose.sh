@@ -116,6 +116,12 @@ check_lockdown() {
     fail "workers reach the outside"
 }
 
+check_volumes() {
+  # Those would be left behind by each `docker compose down`.
+  ! compose ps --all --quiet | xargs docker inspect --format '{{range .Mounts}}{{println .Type .Name}}{{end}}' |
+    grep -E '^volume [0-9a-f]{64}$' || fail "there are volumes without a name"
+}
+
 check_ports() {
   local published
   published=$(compose ps --quiet | xargs docker inspect --format \
@@ -210,6 +216,7 @@ build_images
 stage "checking the images" check_images
 stage "starting the stack" start
 stage "checking users, file systems and privileges" check_lockdown
+stage "checking volumes" check_volumes
 stage "checking published ports" check_ports
 stage "checking database roles" check_roles
 stage "checking the refusal of example passwords" check_example_passwords
