@@ -14,7 +14,7 @@ from fragua_cli.endpoints import find_endpoints
 from fragua_cli.exits import ExitCode, exit_code_of
 from fragua_cli.output import Output
 from fragua_cli.preferences import EndpointOption, JsonOption, Preferences, preferences_of
-from fragua_cli.suite import Suite
+from fragua_cli.suite import Suite, find_tls
 from fragua_platform.errors import FraguaError
 
 
@@ -60,7 +60,7 @@ def run(preferences: Preferences, body: Callable[[Session], Awaitable[None]]) ->
 
     async def with_services() -> None:
         endpoints = find_endpoints(preferences.endpoint)
-        async with Suite(endpoints, patience=preferences.patience, notice=output.notice) as suite:
+        async with Suite(endpoints, tls=find_tls(), patience=preferences.patience, notice=output.notice) as suite:
             await body(Session(suite, output))
 
     run_to_exit_code(output, with_services())

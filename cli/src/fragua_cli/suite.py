@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -18,6 +20,7 @@ from fragua.exporter.v1 import exporter_service_pb2_grpc
 from fragua.trainer.v1 import trainer_service_pb2_grpc
 from fragua_platform.errors import Unavailable
 from fragua_platform.grpc.client import open_channel
+from fragua_platform.grpc.tls import ChannelTls
 
 if TYPE_CHECKING:
     from fragua.dataset.v1.dataset_service_pb2_grpc import DatasetServiceAsyncStub
@@ -49,6 +52,14 @@ class JobResource(Protocol):
 J = TypeVar("J", bound=JobResource)
 
 
+def find_tls(environment: Mapping[str, str] = os.environ) -> ChannelTls | None:
+    """TLS by the variables that the services read too; without an authority calls go in the clear."""
+    authority, certificate, key = (
+        Path(path) if (path := environment.get(f"FRAGUA_TLS_{name}_FILE")) else None for name in ("CA", "CERT", "KEY")
+    )
+    return ChannelTls(authority, certificate, key) if authority else None
+
+
 class Suite:
     """The services behind their addresses; a context manager that closes its channels.
 
@@ -56,8 +67,16 @@ class Suite:
     call of the contracts is idempotent, so sending one twice does no harm. `notice` hears of each outage once.
     """
 
-    def __init__(self, endpoints: Mapping[str, str], *, patience: float | None = None, notice: Notice) -> None:
+    def __init__(
+        self,
+        endpoints: Mapping[str, str],
+        *,
+        tls: ChannelTls | None = None,
+        patience: float | None = None,
+        notice: Notice,
+    ) -> None:
         self.endpoints = endpoints
+        self._tls = tls
         self._call_patience = CALL_PATIENCE_SECONDS if patience is None else patience
         self._watch_patience = WATCH_PATIENCE_SECONDS if patience is None else patience
         self._notice = notice
@@ -74,7 +93,7 @@ class Suite:
 
     def channel(self, service: str) -> grpc.aio.Channel:
         if service not in self._channels:
-            self._channels[service] = open_channel(self.endpoints[service])
+            self._channels[service] = open_channel(self.endpoints[service], tls=self._tls)
         return self._channels[service]
 
     @cached_property

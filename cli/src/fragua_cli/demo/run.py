@@ -29,7 +29,7 @@ from fragua_cli.outcomes import follow_to_success, seconds_taken
 from fragua_cli.output import Output, size_of
 from fragua_cli.preferences import Preferences
 from fragua_cli.session import Session, run_to_exit_code
-from fragua_cli.suite import Suite
+from fragua_cli.suite import Suite, find_tls
 from fragua_cli.transfers import download, upload_base_model, upload_dataset
 from fragua_platform.errors import AlreadyExists
 
@@ -54,13 +54,13 @@ async def _demo(
     folder = data_dir / "demo"
     async with AsyncExitStack() as stack:
         if names_a_suite(preferences.endpoint):
-            endpoints = find_endpoints(preferences.endpoint)
+            endpoints, tls = find_endpoints(preferences.endpoint), find_tls()
         else:
             suite_here = embedded_suite(data_dir, folder / "up.log", progress.notice)
             port = await stack.enter_async_context(suite_here)
-            endpoints = find_endpoints(f"{DEFAULT_HOST}:{port}", environment={})
+            endpoints, tls = find_endpoints(f"{DEFAULT_HOST}:{port}", environment={}), None
         patience = _PATIENCE_SECONDS if preferences.patience is None else preferences.patience
-        suite = await stack.enter_async_context(Suite(endpoints, patience=patience, notice=progress.notice))
+        suite = await stack.enter_async_context(Suite(endpoints, tls=tls, patience=patience, notice=progress.notice))
         forged = await _forge(Session(suite, progress), examples, folder)
     report = write_report(forged, folder / "report.json", seconds=time.monotonic() - began)
     show(progress, forged, report, folder / "report.json")

@@ -277,10 +277,11 @@ async def _serve(definition: ServiceDefinition[S], settings: S) -> None:
 
 async def _work(definition: ServiceDefinition[S], settings: S) -> None:
     _refuse_process_bound_bus(settings)
-    serve_metrics(settings.metrics_port, settings.host)
     async with until_signalled() as stop, open_resources(definition, settings) as resources:
         service = definition.build(settings, resources)
         async with working(settings, service, resources):
+            # Last, because a worker has no API: that its metrics answer is how a supervisor knows that it works.
+            serve_metrics(settings.metrics_port, settings.host)
             await stop.wait()
 
 

@@ -214,6 +214,7 @@ def _follow_lifeline() -> None:
     def wait_for_end_of_file() -> None:
         while os.read(0, 4096):
             pass
-        os._exit(EXIT_INTERRUPTED)
+        # The whole group: what the engine started must not go on either. The worker made it a group of its own.
+        os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=wait_for_end_of_file, name="lifeline", daemon=True).start()
