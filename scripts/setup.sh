@@ -43,11 +43,20 @@ build_llama() {
     --wheel-dir "$llama_wheels" "$requirement"
 }
 
-require_compiler() {
+has_compiler() {
   local c=${CC:-} cxx=${CXX:-}
   c=${c:-$(command -v cc || command -v gcc || command -v clang || true)}
   cxx=${cxx:-$(command -v c++ || command -v g++ || command -v clang++ || true)}
-  [[ -n $c && -n $cxx ]] || die "llama.cpp needs a C and a C++ compiler. Install one (Debian, Ubuntu:" \
+  [[ -n $c && -n $cxx ]]
+}
+
+require_compiler() {
+  has_compiler && return 0
+  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    live "installing a C and C++ compiler" -- sh -c \
+      "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends gcc g++ libc6-dev"
+  fi
+  has_compiler || die "llama.cpp needs a C and a C++ compiler. Install one (Debian, Ubuntu:" \
     "apt-get install build-essential; Fedora: dnf install gcc gcc-c++; macOS: xcode-select --install) and try again."
 }
 
