@@ -30,6 +30,7 @@ KILLED_WHILE_RUNNING = {
 
 
 @pytest.mark.timeout(400)
+# R8, R25, R26, R112
 async def test_the_chain_ends_once_although_every_kind_of_process_is_killed(
     tmp_path: Path, nats_url: str, nats_server: NatsServer, postgres_server: PostgresServer, s3_server: S3Server
 ) -> None:

@@ -35,6 +35,7 @@ async def chain(suite: EmbeddedSuite) -> AsyncIterator[Chain]:
     await chain.close()
 
 
+# R112
 async def test_running_and_queued_jobs_go_on_after_kill_9(suite: EmbeddedSuite, chain: Chain, tmp_path: Path) -> None:
     job = await _training(chain, tmp_path, max_steps=100)
     running, queued = await _create(chain, job), await _create(chain, job)
@@ -49,6 +50,7 @@ async def test_running_and_queued_jobs_go_on_after_kill_9(suite: EmbeddedSuite, 
     assert await _first_step_of_attempt(chain, running, 2) > 20, "it went on from a checkpoint"
 
 
+# R32
 async def test_an_artifact_that_was_tampered_with_fails_the_job_that_reads_it(
     suite: EmbeddedSuite, chain: Chain, tmp_path: Path
 ) -> None:
@@ -64,6 +66,7 @@ async def test_an_artifact_that_was_tampered_with_fails_the_job_that_reads_it(
     assert not (suite.data_dir / "artifacts/evaluations").exists(), "nothing was published"
 
 
+# R62
 async def test_an_adapter_is_evaluated_by_itself_when_its_training_asked_for_it(chain: Chain, tmp_path: Path) -> None:
     job = await _training(chain, tmp_path, max_steps=4)
     job.evaluate_after = True

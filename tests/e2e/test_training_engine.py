@@ -121,6 +121,7 @@ def test_training_lowers_both_losses(unbroken: Finished) -> None:
     assert unbroken.losses[-1] == (STEPS, None, info["validation_loss"]["last"])
 
 
+# R115, R116
 def test_the_adapter_loads_untouched_in_peft_with_its_tokenizer(unbroken: Finished) -> None:
     base = AutoModelForCausalLM.from_pretrained(unbroken.job / "inputs/base", local_files_only=True)
     outputs = unbroken.job / "outputs"
@@ -163,6 +164,7 @@ def test_progress_never_goes_back_and_ends_at_the_total(unbroken: Finished) -> N
     assert [record["step"] for record in unbroken.records_of("checkpoint")] == [25, 50, 75, 100]
 
 
+# R112
 def test_a_run_stopped_by_sigterm_resumes_to_the_same_adapter_bit_by_bit(unbroken: Finished, tmp_path: Path) -> None:
     stopped = run_engine_and_stop_at(new_job(tmp_path / "first"), step=6, stop=signal.SIGTERM)
     assert stopped.exit_status == EXIT_INTERRUPTED
@@ -184,6 +186,7 @@ def test_a_run_stopped_while_it_loads_gives_the_job_back(tmp_path: Path) -> None
     assert stopped.records_of("checkpoint") == stopped.records_of("failure") == []
 
 
+# R112
 def test_a_killed_run_resumes_from_its_last_complete_checkpoint(unbroken: Finished, tmp_path: Path) -> None:
     killed = run_engine_and_stop_at(new_job(tmp_path / "first"), step=28, stop=signal.SIGKILL)
     assert killed.exit_status == -signal.SIGKILL

@@ -24,6 +24,7 @@ def turns(*roles: str) -> dict[str, Any]:
     return {"messages": [{"role": role, "content": f"{role} dice"} for role in roles]}
 
 
+# R139, R181
 def test_the_three_shapes_of_one_example_have_one_content_and_one_id() -> None:
     rows: list[dict[str, Any]] = [
         {"instruction": "¿Qué es un árbol?", "input": "", "output": "Un grafo."},
@@ -103,6 +104,7 @@ def test_a_conversation_out_of_order_is_refused_where_it_breaks(roles: tuple[str
         ({"prompt": "a", "completion": "b", "metadata": [1]}, [("WRONG_TYPE", "/metadata")]),
     ],
 )  # fmt: skip
+# R12
 def test_every_flaw_of_a_row_is_told_at_its_place(row: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     assert flaws(row) == expected
 

@@ -38,6 +38,7 @@ def sides_of(groups: list[str], folder: Path, **spec: Any) -> tuple[list[str], l
     fraction=st.floats(0.001, 0.9),
     seed=st.integers(0, 2**32 - 1),
 )
+# R138
 def test_no_group_is_torn_and_no_side_is_empty_when_there_are_two_groups(
     groups: list[str], fraction: float, seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -50,6 +51,7 @@ def test_no_group_is_torn_and_no_side_is_empty_when_there_are_two_groups(
     assert {path.name for path in folder.iterdir()} == {"train.jsonl", "validation.jsonl"}
 
 
+# R138
 def test_the_share_of_held_out_groups_is_about_the_one_asked_for(tmp_path: Path) -> None:
     _, validation = sides_of([str(number) for number in range(4_000)], tmp_path, validation_fraction=0.2)
     assert 0.17 < len(validation) / 4_000 < 0.23

@@ -21,6 +21,7 @@ from fragua_evaluator.scoring.metrics import score_answer
         (Metric.TOKEN_F1, "x += 1", "x += 1", 1.0),
     ],
 )
+# R69
 def test_an_answer_gets_the_score_that_its_metric_means(
     metric: Metric, answer: str, expected: str, score: float
 ) -> None:

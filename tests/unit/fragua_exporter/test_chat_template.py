@@ -43,6 +43,7 @@ def test_the_same_turns_written_another_way_are_chatml() -> None:
     ],
     ids=["begins with a token", "adds a system prompt", "other stop", "broken"],
 )
+# R192
 def test_a_template_that_prints_anything_else_is_refused(template: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         recognise(lambda messages: render_with(template, messages))

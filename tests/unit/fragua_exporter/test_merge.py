@@ -22,6 +22,7 @@ from tests.unit.fragua_exporter.adapters import make_adapter
 
 
 @pytest.mark.parametrize("rank_stabilised", [False, True])
+# R152, R187
 def test_merged_weights_are_those_of_peft(base: Path, tmp_path: Path, rank_stabilised: bool) -> None:
     directory = make_adapter(base, tmp_path, use_rslora=rank_stabilised)
     checkpoint = open_checkpoint(base)

@@ -30,6 +30,7 @@ def modelfile(system_prompt: str = "", num_ctx: int = 4096) -> list[tuple[str, s
     return read_as_ollama(render_modelfile("tutor-f16.gguf", CHATML, system_prompt, parameters, context_length=8192))
 
 
+# R154, R193
 def test_it_names_the_file_the_turns_the_stops_and_the_sampling() -> None:
     assert modelfile() == [
         ("FROM", "./tutor-f16.gguf"),
@@ -47,6 +48,7 @@ def test_it_names_the_file_the_turns_the_stops_and_the_sampling() -> None:
     "system_prompt",
     ["Eres un tutor.", 'Di "sí" o "no"', '"', "Línea 1\n\n  Línea 2\t", "{{ .System }} # FROM x\nFROM y", 'fin ""'],
 )
+# R194
 def test_a_system_prompt_comes_back_as_it_was_written(system_prompt: str) -> None:
     check_system_prompt(system_prompt)
     assert ("SYSTEM", system_prompt) in modelfile(system_prompt)

@@ -16,6 +16,7 @@ from tests.tiny_models import make_tiny_llama, make_tiny_phi3
 CPU = torch.device("cpu")
 
 
+# R143
 def test_no_names_take_every_linear_layer_but_the_head(tmp_path: Path) -> None:
     phi3 = empty_model(open_base_model(make_tiny_phi3(tmp_path, seed=1)))
 

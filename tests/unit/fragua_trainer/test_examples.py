@@ -72,6 +72,7 @@ def test_a_template_without_generation_marks_is_learned_the_same_way(tmp_path: P
     assert supervised_text(example) == "La capital de España es Madrid.<|im_end|>"
 
 
+# R186
 def test_the_end_of_turn_keeps_its_label_where_padding_has_the_same_id(tmp_path: Path) -> None:
     padded_with_eos = make_tiny_tokenizer()
     padded_with_eos.pad_token = padded_with_eos.eos_token
@@ -85,6 +86,7 @@ def test_the_end_of_turn_keeps_its_label_where_padding_has_the_same_id(tmp_path:
     assert set(batch.labels[batch.attention_mask == 0].tolist()) == {IGNORED}
 
 
+# R111
 def test_every_unusable_line_of_both_splits_is_named(tmp_path: Path) -> None:
     directory = write_dataset(
         tmp_path,

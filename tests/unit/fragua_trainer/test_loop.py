@@ -79,6 +79,7 @@ def test_bf16_trains_fp32_adapters_to_nearly_the_same_loss(new_run: Callable[...
     assert {parameter.dtype for _, parameter in trainable_parameters(short.model)} == {torch.float32}
 
 
+# R35
 def test_a_step_that_is_not_a_number_stops_before_it_touches_the_weights(new_run: Callable[..., Run]) -> None:
     run = new_run()
     run.state.step = 30

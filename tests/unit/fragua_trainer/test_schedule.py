@@ -25,6 +25,7 @@ def test_every_epoch_sees_every_example_once_in_another_order() -> None:
     assert epochs[0] != epochs[1]
 
 
+# R117
 def test_the_order_depends_on_the_seed_and_the_step_alone() -> None:
     first, again, other = (plan_of(50, seed=seed, batch_size=5) for seed in (1, 1, 2))
 
@@ -47,6 +48,7 @@ def test_part_of_an_epoch_counts_as_its_part_of_steps() -> None:
 @pytest.mark.parametrize(
     ("shape", "halfway"), [(SchedulerShape.COSINE, 0.5), (SchedulerShape.LINEAR, 0.5), (SchedulerShape.CONSTANT, 1.0)]
 )
+# R90
 def test_the_learning_rate_warms_up_and_takes_its_shape(shape: SchedulerShape, halfway: float) -> None:
     plan = plan_of(1, max_steps=110, warmup_steps=10, learning_rate=1.0, scheduler=shape)
 

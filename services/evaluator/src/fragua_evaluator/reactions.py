@@ -12,7 +12,7 @@ from fragua_platform.runtime import Reaction
 
 def reactions(evaluations: Evaluations) -> list[Reaction]:
     async def evaluate_new_adapter(event: CloudEvent) -> None:
-        """R62: measure an adapter as soon as it exists, when its training asked for that."""
+        """Measure an adapter as soon as it exists, when its training asked for that (R62)."""
         published = body_as(event, trainer_events_pb2.AdapterPublished)
         if not published.evaluate:
             return
