@@ -1,6 +1,5 @@
 """Whole imports, run in this process on small files."""
 
-import gzip
 import hashlib
 import io
 import json
@@ -139,21 +138,6 @@ def test_more_rows_than_allowed_stop_the_import(tmp_path: Path) -> None:
     imported = Import(tmp_path, questions(4), max_rows=3)
     assert isinstance(imported.refusal(), LimitExceeded)
     assert imported.outputs == set()
-
-
-@pytest.mark.parametrize(
-    ("content", "name"),
-    [
-        (gzip.compress(b"{}"), "gzip"),
-        (b"PAR1....", "Parquet"),
-        ("{}".encode("utf-16"), "UTF-16"),
-        (b' [{"prompt": "a"}]', "JSON array"),
-    ],
-)
-def test_another_format_is_refused_by_its_name(content: bytes, name: str, tmp_path: Path) -> None:
-    refusal = Import(tmp_path, content).refusal()
-    assert refusal.reason == "UNSUPPORTED_FORMAT"
-    assert name in refusal.message
 
 
 def test_the_source_may_be_a_folder_with_one_file_of_any_name(tmp_path: Path) -> None:
