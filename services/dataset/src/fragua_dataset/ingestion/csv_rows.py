@@ -31,7 +31,7 @@ def column_names(first_line: str) -> list[str]:
 
 def csv_rows(text: BufferedReader, spec: ImportSpec) -> Iterator[Record]:
     """The reading ends at a record over the limit: where the next one begins, nobody knows."""
-    csv.field_size_limit(spec.max_line_bytes)
+    csv.field_size_limit(2 * spec.max_line_bytes)
     lines = _Lines(text, spec.max_line_bytes)
     columns: list[str] = []
     reader = csv.reader(lines, delimiter=_separator_of(lines.first()), strict=True)

@@ -19,12 +19,12 @@ _HINT_SHAPES = (
     "rows are {instruction, input, output}, {messages}, {prompt, completion}, {conversations} "
     "or {question, choices, answer}"
 )
-_MARKS: dict[Shape, tuple[str, ...]] = {
-    "messages": ("messages",),
-    "alpaca": ("instruction",),
-    "prompt_completion": ("prompt",),
-    "sharegpt": ("conversations",),
-    "multiple_choice": ("question", "choices"),
+_MARKS: dict[Shape, frozenset[str]] = {
+    "messages": frozenset({"messages"}),
+    "alpaca": frozenset({"instruction"}),
+    "prompt_completion": frozenset({"prompt"}),
+    "sharegpt": frozenset({"conversations"}),
+    "multiple_choice": frozenset({"question", "choices"}),
 }
 """A row that has all of these fields has the shape."""
 _FIELDS: dict[Shape, tuple[str, ...]] = {
@@ -39,7 +39,7 @@ FIELDS_WITH_STRUCTURE = frozenset({"messages", "conversations", "choices", "meta
 """Where text in a container that knows nothing else is read as JSON."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Example:
     id: str
     """Hash of the messages: equal for equal content, whatever the metadata say."""
@@ -71,15 +71,16 @@ def example_from_row(row: dict[str, Any], spec: ImportSpec) -> Example | list[Fl
 
 
 def _detect_shape(row: dict[str, Any], checklist: Checklist) -> Shape | None:
-    shapes = [shape for shape, marks in _MARKS.items() if all(mark in row for mark in marks)]
+    fields = row.keys()
+    shapes = [shape for shape, marks in _MARKS.items() if marks <= fields]
     if len(shapes) == 1:
         return shapes[0]
     if shapes:
         message = f"the row could be {' or '.join(shapes)}"
         checklist.add("", ProblemCode.AMBIGUOUS_SHAPE, message, "name one as the shape of the import")
     else:
-        fields = ", ".join(quoted(field) for field in list(row)[:8]) or "no field"
-        checklist.add("", ProblemCode.UNKNOWN_SHAPE, f"the row has {fields}", _HINT_SHAPES)
+        found = ", ".join(quoted(field) for field in list(row)[:8]) or "no field"
+        checklist.add("", ProblemCode.UNKNOWN_SHAPE, f"the row has {found}", _HINT_SHAPES)
     return None
 
 
