@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fragua_dataset.domain.import_spec import ImportSpec
+from fragua_dataset.ingestion import json_array
 from fragua_dataset.ingestion.containers import read_records
 from fragua_dataset.ingestion.records import Record
 from fragua_platform.errors import FailureClass, FraguaError, InvalidData, LimitExceeded
@@ -24,7 +25,7 @@ ROWS: list[dict[str, Any]] = [json.loads(line) for line in questions(50).splitli
 
 
 def read(content: bytes, **spec: Any) -> list[Record]:
-    return list(read_records(io.BufferedReader(io.BytesIO(content)), ImportSpec(**spec)))  # type: ignore[arg-type]
+    return list(read_records(io.BufferedReader(io.BytesIO(content)), ImportSpec(**spec)))
 
 
 def rows(content: bytes, **spec: Any) -> list[dict[str, Any]]:
@@ -94,6 +95,15 @@ def test_an_array_longer_than_any_buffer_is_read_with_the_line_of_each_element()
     found = read(content.encode())
     assert [record.row for record in found] == elements
     assert [record.line for record in found] == list(range(1, 801))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 7])
+def test_it_does_not_matter_where_the_text_of_an_array_is_cut(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    elements = [{"a": '\\"ñ\\', "b": [{"c": ["]", "}", ","]}]}, {"d": "\\" * 200}, {"e": '"' * 9}]
+    monkeypatch.setattr(json_array, "_READ_AT_ONCE", at_once)
+    found = read(json.dumps(elements, indent=1).encode(), max_line_bytes=100)
+    assert [record.row for record in found if isinstance(record.row, dict)] == [elements[0], elements[2]]
+    assert [record.line for record in found] == [2, 14, 17]
 
 
 @pytest.mark.parametrize(

@@ -142,8 +142,10 @@ class _Array:
 
     def _read_more(self) -> bool:
         """Append to what is not taken yet; False at the end of the file."""
-        more = self._text.read1(_READ_AT_ONCE)
+        kept = self._buffer[self._start :]
+        # Each time twice as much, so that a long element is not copied again and again.
+        more = self._text.read(max(_READ_AT_ONCE, len(kept)))
         self._bytes_before_buffer += self._start
-        self._buffer = self._buffer[self._start :] + more
+        self._buffer = kept + more
         self._start = 0
         return bool(more)
