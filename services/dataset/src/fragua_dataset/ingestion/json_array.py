@@ -13,8 +13,13 @@ from fragua_dataset.ingestion.records import Record, too_long
 
 _READ_AT_ONCE = 1 << 18
 _SPACE = re.compile(rb"[ \t\r\n]*")
-_OUTSIDE_TEXT = re.compile(rb'["\[\]{},]')
-_INSIDE_TEXT = re.compile(rb'["\\]')
+_CHARACTERS = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
+_INSIDE_TEXT = re.compile(_CHARACTERS, re.DOTALL)
+"""Goes to the quote that ends a text."""
+_AT_THE_TOP = re.compile(rb'[^"\[\]{},]*+(?:"' + _CHARACTERS + rb'"[^"\[\]{},]*+)*+', re.DOTALL)
+"""Goes over whole texts to the next bracket or comma."""
+_INSIDE_BRACKETS = re.compile(rb'[^"\[\]{}]*+(?:"' + _CHARACTERS + rb'"[^"\[\]{}]*+)*+', re.DOTALL)
+"""Goes over whole texts and commas to the next bracket."""
 
 
 def json_array(text: BufferedReader, spec: ImportSpec) -> Iterator[Record]:
@@ -108,33 +113,31 @@ class _Array:
         depth, inside_text, dropped = 0, False, False
         at = self._start
         while True:
-            found = (_INSIDE_TEXT if inside_text else _OUTSIDE_TEXT).search(self._buffer, at)
-            if found is None:
-                # After a backslash the search goes on two bytes later, which may be past what we have.
-                ahead = max(at, len(self._buffer)) - self._start
+            pattern = _INSIDE_TEXT if inside_text else _INSIDE_BRACKETS if depth else _AT_THE_TOP
+            found = pattern.match(self._buffer, at)
+            stop = found.end() if found else at
+            mark = self._buffer[stop : stop + 1]
+            if mark == b'"':
+                # Outside a text: one that goes on after what we have.
+                inside_text = not inside_text
+            elif not mark or inside_text:
+                ahead = stop - self._start
                 if ahead > self._max_element:
-                    dropped = True
-                    self._advance(len(self._buffer))
-                    ahead = max(at - self._start, 0)
+                    dropped, ahead = True, 0
+                    self._advance(stop)
                 if not self._read_more():
                     return None, b""
                 at = self._start + ahead
                 continue
-            at = found.end()
-            mark = found.group()
-            if inside_text:
-                inside_text = mark != b'"'
-                at += mark == b"\\"
-            elif mark == b'"':
-                inside_text = True
             elif depth == 0 and mark in b",]":
-                element = self._buffer[self._start : at - 1].rstrip(b" \t\r\n")
-                self._advance(at)
+                element = self._buffer[self._start : stop].rstrip(b" \t\r\n")
+                self._advance(stop + 1)
                 return None if dropped or len(element) > self._max_element else element, mark
             elif mark in b"[{":
                 depth += 1
             elif mark in b"]}" and depth > 0:
                 depth -= 1
+            at = stop + 1
 
     def _advance(self, end: int) -> None:
         self.line += self._buffer.count(b"\n", self._start, end)
