@@ -185,7 +185,8 @@ def test_every_csv_that_python_writes_is_read_back(cells: list[tuple[str, str]],
 def test_columns_with_structure_hold_json_and_empty_cells_nothing() -> None:
     content = b'question,choices,answer,group\n"1 + 1","[""1"", ""2""]",B,\n'
     assert rows(content) == [{"question": "1 + 1", "choices": ["1", "2"], "answer": "B"}]
-    assert [code for _, code, _ in flaws(b'question,choices,answer\na,"[1,",B\n')] == ["INVALID_JSON"]
+    for cell, code in (("[1,", "INVALID_JSON"), ("[1], 2", "INVALID_JSON"), ("[NaN]", "NOT_A_JSON_NUMBER")):
+        assert [found for _, found, _ in flaws(f'question,choices\na,"{cell}"\n'.encode())] == [code]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 from fragua_dataset.domain.import_spec import ImportSpec, ProblemCode
 from fragua_dataset.ingestion.encodings import guess_at
-from fragua_dataset.ingestion.json_rows import parse_row
+from fragua_dataset.ingestion.json_rows import parse_value
 from fragua_dataset.ingestion.problems import Flaw, pointer_to, quoted
 from fragua_dataset.ingestion.records import Record, too_long
 from fragua_dataset.ingestion.shapes import FIELDS_OF_ROWS, FIELDS_WITH_STRUCTURE
@@ -137,11 +137,9 @@ def _row(columns: list[str], cells: list[str], max_depth: int) -> dict[str, Any]
         if cell_flaw := _cell_flaw(name, cell):
             flaws.append(cell_flaw)
         elif name in FIELDS_WITH_STRUCTURE and cell.strip()[:1] in ("[", "{"):
-            parsed = parse_row(b'{"":' + cell.encode() + b"}", max_depth)
-            if isinstance(parsed, dict):
-                row[name] = parsed[""]
-            else:
-                flaws += [Flaw(f"/{name}{flaw.pointer[1:]}", flaw.code, flaw.message, flaw.hint) for flaw in parsed]
+            row[name], found = parse_value(cell.encode(), max_depth)
+            parent = pointer_to("", name)
+            flaws += [Flaw(parent + flaw.pointer, flaw.code, flaw.message, flaw.hint) for flaw in found]
         elif cell or name in FIELDS_OF_ROWS:
             # An empty cell of any other column says that the row has no such field.
             row[name] = cell

@@ -20,25 +20,32 @@ _NUL_ESCAPE = b"\\u0000"
 
 
 def parse_row(line: bytes, max_depth: int) -> dict[str, Any] | list[Flaw]:
-    """The object on the line, or everything that is wrong with it as JSON."""
-    try:
-        row = _decode(line)
-        spotless = _NUL_ESCAPE not in line and _key_count(row, max_depth) == len(_KEY_LIKE.findall(line))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        spotless = False
-    if not spotless:
-        # The fast parser keeps the last of two equal keys. Every key ends in a quote and a colon, so as many of
-        # those as keys proves that none was swallowed; a text may hold more of them, and then we look closer.
-        try:
-            row = _parse_slowly(line)
-        except _Unreadable as unreadable:
-            return [unreadable.flaw]
-        if flaws := list(_flaws("", row, max_depth)):
-            return flaws
+    """The object that the bytes are, or everything that is wrong with it as JSON."""
+    row, flaws = parse_value(line, max_depth)
+    if flaws:
+        return flaws
     if not isinstance(row, dict):
         hint = "write each row as one object in braces"
         return [Flaw("", ProblemCode.NOT_AN_OBJECT, f"the row is {kind_of(row)}, expected an object", hint)]
     return row
+
+
+def parse_value(text: bytes, max_depth: int) -> tuple[Any, list[Flaw]]:
+    """The value, of use only when there are no flaws."""
+    try:
+        value = _decode(text)
+        spotless = _NUL_ESCAPE not in text and _key_count(value, max_depth) == len(_KEY_LIKE.findall(text))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        spotless = False
+    if spotless:
+        return value, []
+    # The fast parser keeps the last of two equal keys. Every key ends in a quote and a colon, so as many of
+    # those as keys proves that none was swallowed; a text may hold more of them, and then we look closer.
+    try:
+        value = _parse_slowly(text)
+    except _Unreadable as unreadable:
+        return None, [unreadable.flaw]
+    return value, list(_flaws("", value, max_depth))
 
 
 def _key_count(value: Any, depth: int) -> int:
