@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fragua_dataset.domain.import_spec import ImportSpec
 from fragua_dataset.ingestion import json_array
+from fragua_dataset.ingestion.compression import Unpacked, archive_of
 from fragua_dataset.ingestion.containers import read_records
 from fragua_dataset.ingestion.records import Record
 from fragua_platform.errors import FailureClass, FraguaError, InvalidData, LimitExceeded
@@ -73,6 +74,7 @@ def test_the_same_rows_in_any_container_give_the_same_version(content: bytes, tm
     assert other.report.source.bytes == len(content)
 
 
+@settings(deadline=None)
 @given(
     elements=st.lists(st.dictionaries(st.text(max_size=3), st.text(alphabet='a"\\[]{},:ñ\n ', max_size=9), max_size=3)),
     indent=st.sampled_from([None, 1]),
@@ -173,6 +175,7 @@ def test_cells_keep_line_breaks_quotes_and_separators_and_rows_their_first_line(
     assert [record.line for record in read(content.encode())] == [2, 6, 8]
 
 
+@settings(deadline=None)
 @given(
     cells=st.lists(st.tuples(*[st.text(alphabet='a",;\t\r\nñ', min_size=1, max_size=6)] * 2), min_size=1, max_size=5),
     separator=st.sampled_from(",;\t"),
@@ -296,3 +299,48 @@ def test_mojibake_warns_and_the_version_stays_valid(tmp_path: Path) -> None:
     assert report.valid
     assert report.problem_counts == {"MOJIBAKE": 2}
     assert [(problem.line, problem.pointer) for problem in report.problems] == [(4, "/prompt"), (4, "/completion")]
+
+
+HOSTILE = st.lists(
+    st.binary(max_size=8)
+    | st.sampled_from(
+        [b"[", b"]", b"{", b"}", b'"', b"\\", b",", b";", b"\t", b"\r", b"\n", b'"":', b"1", b"\0", b"\xc3"]
+    ),
+    max_size=30,
+).map(b"".join)
+
+
+@settings(deadline=None)
+@given(content=HOSTILE, container=st.sampled_from(["auto", "jsonl", "json", "csv"]))
+def test_whatever_the_bytes_are_they_are_rows_or_flaws_or_refused_by_name(content: bytes, container: str) -> None:
+    found: list[Record] = []
+    reason = ""
+    try:
+        found = read(content, format=container, max_line_bytes=64)
+    except InvalidData as refusal:
+        reason = refusal.reason
+    assert reason in {"", "UNSUPPORTED_ENCODING", "UNSUPPORTED_FORMAT"}
+    assert len({record.number for record in found}) == len(found)
+    assert all(record.row or isinstance(record.row, dict) for record in found)
+
+
+@pytest.mark.parametrize("archive", PACKED)
+@settings(deadline=None)
+@given(content=HOSTILE, keep=st.integers(4, 60))
+def test_whatever_follows_in_an_archive_it_is_unpacked_or_refused_by_name(
+    archive: str, content: bytes, keep: int
+) -> None:
+    packed = PACKED[archive](questions(1))[:keep] + content
+    reason = ""
+    try:
+        unpacked(packed)
+    except InvalidData as refusal:
+        reason = refusal.reason
+    assert reason in {"", "TRUNCATED_ARCHIVE", "CORRUPT_ARCHIVE", "DECOMPRESSION_BOMB"}
+
+
+def unpacked(packed: bytes) -> bytes:
+    archive = archive_of(packed)
+    assert archive
+    file = io.BytesIO(packed)
+    return Unpacked(file, archive, ImportSpec(), lambda: None).read()  # type: ignore[arg-type]
