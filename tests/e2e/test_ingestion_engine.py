@@ -1,10 +1,16 @@
 """The ingestion engine as the worker and a person run it: a child process on a job directory."""
 
+import gzip
 import json
+import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
+import zstandard
 
 
 def run_ingestion(job: Path) -> tuple[int, list[dict[str, Any]]]:
@@ -46,9 +52,31 @@ def test_a_bad_file_fails_as_the_users_data_with_its_lines(tmp_path: Path) -> No
     assert [violation["field"] for violation in failure["violations"]] == ["line 2, /prompt", "line 2, /completion"]
 
 
-def test_memory_stays_flat_while_the_file_grows(tmp_path: Path) -> None:
+def json_lines(rows: list[dict[str, str]]) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def json_array(rows: list[dict[str, str]]) -> bytes:
+    return json.dumps(rows).encode()
+
+
+def packed_csv(rows: list[dict[str, str]]) -> bytes:
+    return gzip.compress("\n".join(["prompt,completion", *(",".join(row.values()) for row in rows)]).encode(), 1)
+
+
+def packed_lines(rows: list[dict[str, str]]) -> bytes:
+    return zstandard.compress(json_lines(rows))
+
+
+@pytest.mark.parametrize("written", [json_lines, json_array, packed_csv, packed_lines])
+def test_memory_stays_flat_while_the_file_grows(
+    written: Callable[[list[dict[str, str]]], bytes], tmp_path: Path
+) -> None:
     """50 MB come through in far less than 50 MB beyond what the interpreter takes."""
-    job = job_with(tmp_path, [json.dumps({"prompt": str(n), "completion": "x" * 10_000}) for n in range(5_000)])
+    job = job_with(tmp_path, [])
+    noise = random.Random(1)
+    rows = [{"prompt": str(n), "completion": noise.randbytes(4_900).hex()} for n in range(5_000)]
+    (job / "inputs/source").write_bytes(written(rows))
     measured = subprocess.run(
         [
             sys.executable,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from fragua.dataset.v1 import dataset_pb2
 from fragua_cli.exits import ExitCode
 from tests.unit.fragua_cli.conftest import Fragua
 from tests.unit.fragua_cli.suite_double import EXPORT, GGUF, OLD, SuiteDouble
@@ -97,6 +98,16 @@ def test_a_dataset_arrives_whole_and_is_announced_by_digest(fragua: Fragua, suit
     assert header.filename == "datos.jsonl"
     assert header.sha256 == hashlib.sha256(ROWS.encode()).hexdigest()
     assert (header.options.validation_fraction, header.options.split_seed) == (0.3, 5)
+
+
+def test_format_and_shape_of_a_file_may_be_named(fragua: Fragua, suite: SuiteDouble, tmp_path: Path) -> None:
+    file = tmp_path / "preguntas.csv"
+    file.write_text("question,choices,answer\n", "utf-8")
+    named = ("--format", "csv", "--shape", "multiple_choice")
+    assert fragua("dataset", "import", str(file), "--name", "facts", "--no-wait", *named).exit_code == 0
+    options = suite.dataset.headers[0].options
+    assert options.format == dataset_pb2.FILE_FORMAT_CSV
+    assert options.shape == dataset_pb2.ROW_SHAPE_MULTIPLE_CHOICE
 
 
 def test_an_upload_that_broke_is_sent_again_under_the_same_request_id(

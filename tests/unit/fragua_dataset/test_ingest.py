@@ -1,55 +1,14 @@
 """Whole imports, run in this process on small files."""
 
-import gzip
 import hashlib
-import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fragua_dataset.domain.import_spec import ImportReport
-from fragua_dataset.ingestion.ingest import ingest
-from fragua_platform.errors import FraguaError, InvalidData, InvalidInput, LimitExceeded
-from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
-
-
-class Import:
-    """One job directory, and what an import left in it."""
-
-    def __init__(self, root: Path, content: bytes, **spec: Any) -> None:
-        self.job = JobDirectory(root)
-        self.reporter = Reporter(io.StringIO())
-        for folder in (self.job.inputs, self.job.outputs):
-            folder.mkdir(parents=True, exist_ok=True)
-        (self.job.inputs / "source").write_bytes(content)
-        (root / "spec.json").write_text(json.dumps(spec), "utf-8")
-
-    def run(self) -> ImportReport:
-        ingest(self.job, self.reporter)
-        return self.report
-
-    def refusal(self) -> FraguaError:
-        with pytest.raises(FraguaError) as refusal:
-            ingest(self.job, self.reporter)
-        return refusal.value
-
-    @property
-    def report(self) -> ImportReport:
-        return ImportReport.model_validate_json((self.job.outputs / "report.json").read_bytes())
-
-    @property
-    def outputs(self) -> set[str]:
-        return {path.name for path in self.job.outputs.iterdir()}
-
-    def rows(self, name: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.job.outputs / name).read_text("utf-8").splitlines()]
-
-
-def questions(count: int) -> bytes:
-    rows = [{"prompt": f"¿Cuánto es {n} + 1, señor?", "completion": f"Es {n + 1}."} for n in range(count)]
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+from fragua_platform.errors import InvalidData, InvalidInput, LimitExceeded
+from fragua_platform.jobs.engine import Interrupted
+from tests.unit.fragua_dataset.importing import Import, questions
 
 
 def test_a_good_file_becomes_a_version_with_a_report_that_adds_up(tmp_path: Path) -> None:
@@ -139,21 +98,6 @@ def test_more_rows_than_allowed_stop_the_import(tmp_path: Path) -> None:
     imported = Import(tmp_path, questions(4), max_rows=3)
     assert isinstance(imported.refusal(), LimitExceeded)
     assert imported.outputs == set()
-
-
-@pytest.mark.parametrize(
-    ("content", "name"),
-    [
-        (gzip.compress(b"{}"), "gzip"),
-        (b"PAR1....", "Parquet"),
-        ("{}".encode("utf-16"), "UTF-16"),
-        (b' [{"prompt": "a"}]', "JSON array"),
-    ],
-)
-def test_another_format_is_refused_by_its_name(content: bytes, name: str, tmp_path: Path) -> None:
-    refusal = Import(tmp_path, content).refusal()
-    assert refusal.reason == "UNSUPPORTED_FORMAT"
-    assert name in refusal.message
 
 
 def test_the_source_may_be_a_folder_with_one_file_of_any_name(tmp_path: Path) -> None:

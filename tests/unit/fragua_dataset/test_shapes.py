@@ -1,4 +1,4 @@
-"""The three shapes of a row become one, and what is none is told field by field."""
+"""The shapes of a row become one, and what is none is told field by field."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def turns(*roles: str) -> dict[str, Any]:
 
 
 # R139, R181
-def test_the_three_shapes_of_one_example_have_one_content_and_one_id() -> None:
+def test_all_shapes_of_one_example_have_one_content_and_one_id() -> None:
     rows: list[dict[str, Any]] = [
         {"instruction": "¿Qué es un árbol?", "input": "", "output": "Un grafo."},
         {"prompt": "¿Qué es un árbol?", "completion": "Un grafo."},
@@ -35,9 +35,10 @@ def test_the_three_shapes_of_one_example_have_one_content_and_one_id() -> None:
                 {"role": "assistant", "content": "Un grafo."},
             ]
         },
+        {"conversations": [{"from": "human", "value": "¿Qué es un árbol?"}, {"from": "gpt", "value": "Un grafo."}]},
     ]
     examples = [example(row) for row in rows]
-    assert [found.messages for found in examples] == [rows[2]["messages"]] * 3
+    assert [found.messages for found in examples] == [rows[2]["messages"]] * 4
     assert len({found.id for found in examples}) == 1
     assert len(examples[0].id) == 16
 
@@ -100,6 +101,13 @@ def test_a_conversation_out_of_order_is_refused_where_it_breaks(roles: tuple[str
         ({"messages": [{"role": "user", "content": "a", "weight": 0}, {"role": "assistant", "content": "b"}]}, [
             ("UNSUPPORTED_FIELD", "/messages/0/weight"),
         ]),
+        ({"conversations": [{"from": "bot", "value": "a"}]}, [("UNKNOWN_ROLE", "/conversations/0/from")]),
+        ({"conversations": [{"from": "gpt", "value": "a"}]}, [("WRONG_ROLE_ORDER", "/conversations/0/from")]),
+        ({"conversations": [{"from": "human", "text": "a"}]}, [
+            ("UNSUPPORTED_FIELD", "/conversations/0/text"), ("MISSING_FIELD", "/conversations/0/value"),
+            ("WRONG_ROLE_ORDER", "/conversations/0/from"),
+        ]),
+        ({"question": "a", "answer": "b"}, [("UNKNOWN_SHAPE", "")]),
         ({"prompt": "a", "completion": "b", "x": 1, "metadata": {"x": 2}}, [("METADATA_CONFLICT", "/x")]),
         ({"prompt": "a", "completion": "b", "metadata": [1]}, [("WRONG_TYPE", "/metadata")]),
     ],
@@ -119,3 +127,72 @@ def test_limits_of_the_spec_hold() -> None:
     assert flaws(answered, min_answer_chars=3) == [("ANSWER_TOO_SHORT", "/completion")]
     assert flaws(turns("user", "assistant"), min_answer_chars=99) == [("ANSWER_TOO_SHORT", "/messages/1/content")]
     assert flaws(turns(*("user", "assistant") * 2), max_messages=3) == [("TOO_MANY_MESSAGES", "/messages")]
+
+
+CAPITALS: dict[str, Any] = {"question": "¿Capital de España?", "choices": ["Lisboa", "Madrid", "Roma"]}
+
+
+@pytest.mark.parametrize("answer", [1, "1", "B", "b", "B)", "Madrid", " Madrid "])
+def test_a_question_with_choices_lists_them_and_is_answered_with_the_right_one(answer: object) -> None:
+    found = example(CAPITALS | {"answer": answer, "topic": "Geografía"})
+    assert found.messages == [
+        {"role": "user", "content": "¿Capital de España?\n\nA) Lisboa\nB) Madrid\nC) Roma"},
+        {"role": "assistant", "content": "B) Madrid"},
+    ]
+    assert found.metadata == {"choices": CAPITALS["choices"], "answer": 1, "topic": "Geografía"}
+
+
+def test_a_text_that_is_a_choice_goes_before_an_index() -> None:
+    assert example({"question": "1 + 1", "choices": ["1", "2", "3"], "answer": "2"}).metadata["answer"] == 1
+
+
+def test_the_order_of_the_choices_does_not_make_another_question() -> None:
+    orders = (["Madrid", "Roma"], ["Roma", "Madrid"])
+    found = [example(CAPITALS | {"choices": order, "answer": "Madrid"}) for order in orders]
+    assert found[0].question == found[1].question
+    assert found[0].id != found[1].id
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"answer": 3}, [("WRONG_ANSWER", "/answer")]),
+        ({"answer": -1}, [("WRONG_ANSWER", "/answer")]),
+        ({"answer": True}, [("WRONG_TYPE", "/answer")]),
+        ({"answer": "D"}, [("WRONG_ANSWER", "/answer")]),
+        ({"answer": "París"}, [("WRONG_ANSWER", "/answer")]),
+        ({}, [("MISSING_FIELD", "/answer")]),
+        ({"answer": "A", "choices": ["B", "A"]}, [("WRONG_ANSWER", "/answer")]),
+        ({"answer": 0, "choices": "Roma, Madrid"}, [("WRONG_TYPE", "/choices")]),
+        ({"answer": 0, "choices": ["Roma"]}, [("INVALID_CHOICES", "/choices")]),
+        ({"answer": 0, "choices": ["a"] * 27}, [("INVALID_CHOICES", "/choices")]),
+        ({"answer": 0, "choices": ["Roma", "Madrid", "Roma"]}, [("INVALID_CHOICES", "/choices/2")]),
+        ({"answer": 0, "choices": ["Roma", 3, ""]}, [("WRONG_TYPE", "/choices/1"), ("EMPTY_TEXT", "/choices/2")]),
+        ({"answer": 0, "metadata": {"answer": 1}}, [("METADATA_CONFLICT", "/answer")]),
+    ],
+)
+def test_choices_and_answers_that_do_not_match_are_told(
+    fields: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    assert flaws(CAPITALS | fields) == expected
+
+
+def test_a_system_prompt_beside_a_conversation_comes_first_and_only_once() -> None:
+    turns = [{"from": "human", "value": "Hola"}, {"from": "gpt", "value": "¿Qué tal?"}]
+    found = example({"system": "Sé amable.", "conversations": turns})
+    assert [message["role"] for message in found.messages] == ["system", "user", "assistant"]
+    twice = {"system": "Sé amable.", "conversations": [{"from": "system", "value": "No."}, *turns]}
+    assert flaws(twice) == [("METADATA_CONFLICT", "/system")]
+
+
+@pytest.mark.parametrize("broken", ["piÃ±a", "Â¿QuÃ©?", "â€œsÃ\xadâ€\x9d", "Ã\x81rbol"])
+def test_utf8_that_was_read_as_something_else_is_a_warning_at_its_place(broken: str) -> None:
+    warnings = example({"prompt": "¿Árbol? «ñandú» – sí", "completion": broken}).warnings
+    assert [(flaw.code, flaw.pointer) for flaw in warnings] == [("MOJIBAKE", "/completion")]
+
+
+@pytest.mark.parametrize(
+    "sound", ["¿Qué? ¡Ñandú! «Ângela» CORAÇÃO São – “comillas” 5 €", "â, Ã y Â son letras", "日本"]
+)
+def test_letters_that_only_look_like_it_are_none(sound: str) -> None:
+    assert example({"prompt": sound, "completion": sound}).warnings == []

@@ -36,15 +36,35 @@ class Shape(StrEnum):
     ALPACA = "alpaca"
     MESSAGES = "messages"
     PROMPT_COMPLETION = "prompt_completion"
+    SHAREGPT = "sharegpt"
+    MULTIPLE_CHOICE = "multiple_choice"
+
+
+class Format(StrEnum):
+    AUTO = "auto"
+    JSONL = "jsonl"
+    JSON = "json"
+    CSV = "csv"
 
 
 @client_command(app, "import")
 async def import_file(
     session: Session,
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="JSON Lines, UTF-8.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="JSON Lines, a JSON array or CSV in UTF-8; plain, gzip or zstd.",
+        ),
+    ],
     dataset: Annotated[str, typer.Option("--name", "-n", help="The dataset; begins with its first version.")],
     branch: BranchOption = "",
     shape: Annotated[Shape, typer.Option(help="The field names of a row; `auto` recognises them.")] = Shape.AUTO,
+    file_format: Annotated[
+        Format, typer.Option("--format", help="How rows follow each other; `auto` recognises it.")
+    ] = Format.AUTO,
     validation_fraction: Annotated[
         float | None, typer.Option(help="Share that is held out; 0.2 unless given.", show_default=False)
     ] = None,
@@ -64,6 +84,7 @@ async def import_file(
             validation_fraction=validation_fraction,
             split_seed=seed,
             group_field=group_field,
+            format=None if file_format is Format.AUTO else f"FILE_FORMAT_{file_format.name}",
         ),
     )
     version = await upload_dataset(session.suite, session.output, file, header)

@@ -28,7 +28,7 @@ from fragua.common.v1 import job_pb2 as fragua_dot_common_dot_v1_dot_job__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66ragua/dataset/v1/dataset.proto\x12\x11\x66ragua.dataset.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66ragua/common/v1/artifact.proto\x1a\x1a\x66ragua/common/v1/job.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"]\n\x06\x42ranch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x03\n\x0e\x44\x61tasetVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x35\n\x05state\x18\x02 \x01(\x0e\x32&.fragua.dataset.v1.DatasetVersionState\x12+\n\x06status\x18\x03 \x01(\x0b\x32\x1b.fragua.common.v1.JobStatus\x12\x17\n\x0fsource_filename\x18\x04 \x01(\t\x12\x15\n\rsource_sha256\x18\x05 \x01(\t\x12\x19\n\x11source_size_bytes\x18\x06 \x01(\x03\x12\x31\n\x07options\x18\x07 \x01(\x0b\x32 .fragua.dataset.v1.ImportOptions\x12\x11\n\trow_count\x18\x08 \x01(\x03\x12\x17\n\x0ftrain_row_count\x18\t \x01(\x03\x12\x1c\n\x14validation_row_count\x18\n \x01(\x03\x12\x15\n\rproblem_count\x18\x0b \x01(\x03\x12(\n\x06\x62undle\x18\x0c \x01(\x0b\x32\x18.fragua.common.v1.Bundle\"\xd3\x01\n\rImportOptions\x12\x34\n\x05shape\x18\x01 \x01(\x0e\x32\x1b.fragua.dataset.v1.RowShapeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x39\n\x13validation_fraction\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x11\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12\x1b\n\nsplit_seed\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1c\n\x0bgroup_field\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@B\x16\n\x14_validation_fraction\"\x92\x01\n\x0e\x44\x61tasetProblem\x12\x0c\n\x04line\x18\x01 \x01(\x03\x12\x0f\n\x07pointer\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0c\n\x04hint\x18\x05 \x01(\t\x12\x34\n\x08severity\x18\x06 \x01(\x0e\x32\".fragua.dataset.v1.ProblemSeverity*\xa6\x01\n\x13\x44\x61tasetVersionState\x12%\n!DATASET_VERSION_STATE_UNSPECIFIED\x10\x00\x12$\n DATASET_VERSION_STATE_VALIDATING\x10\x01\x12!\n\x1d\x44\x41TASET_VERSION_STATE_INVALID\x10\x02\x12\x1f\n\x1b\x44\x41TASET_VERSION_STATE_READY\x10\x03*t\n\x08RowShape\x12\x19\n\x15ROW_SHAPE_UNSPECIFIED\x10\x00\x12\x14\n\x10ROW_SHAPE_ALPACA\x10\x01\x12\x16\n\x12ROW_SHAPE_MESSAGES\x10\x02\x12\x1f\n\x1bROW_SHAPE_PROMPT_COMPLETION\x10\x03*m\n\x0fProblemSeverity\x12 \n\x1cPROBLEM_SEVERITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16PROBLEM_SEVERITY_ERROR\x10\x01\x12\x1c\n\x18PROBLEM_SEVERITY_WARNING\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66ragua/dataset/v1/dataset.proto\x12\x11\x66ragua.dataset.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66ragua/common/v1/artifact.proto\x1a\x1a\x66ragua/common/v1/job.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"]\n\x06\x42ranch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x03\n\x0e\x44\x61tasetVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x35\n\x05state\x18\x02 \x01(\x0e\x32&.fragua.dataset.v1.DatasetVersionState\x12+\n\x06status\x18\x03 \x01(\x0b\x32\x1b.fragua.common.v1.JobStatus\x12\x17\n\x0fsource_filename\x18\x04 \x01(\t\x12\x15\n\rsource_sha256\x18\x05 \x01(\t\x12\x19\n\x11source_size_bytes\x18\x06 \x01(\x03\x12\x31\n\x07options\x18\x07 \x01(\x0b\x32 .fragua.dataset.v1.ImportOptions\x12\x11\n\trow_count\x18\x08 \x01(\x03\x12\x17\n\x0ftrain_row_count\x18\t \x01(\x03\x12\x1c\n\x14validation_row_count\x18\n \x01(\x03\x12\x15\n\rproblem_count\x18\x0b \x01(\x03\x12(\n\x06\x62undle\x18\x0c \x01(\x0b\x32\x18.fragua.common.v1.Bundle\"\x8c\x02\n\rImportOptions\x12\x34\n\x05shape\x18\x01 \x01(\x0e\x32\x1b.fragua.dataset.v1.RowShapeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x39\n\x13validation_fraction\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x11\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12\x1b\n\nsplit_seed\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1c\n\x0bgroup_field\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x37\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1d.fragua.dataset.v1.FileFormatB\x08\xbaH\x05\x82\x01\x02\x10\x01\x42\x16\n\x14_validation_fraction\"\x92\x01\n\x0e\x44\x61tasetProblem\x12\x0c\n\x04line\x18\x01 \x01(\x03\x12\x0f\n\x07pointer\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0c\n\x04hint\x18\x05 \x01(\t\x12\x34\n\x08severity\x18\x06 \x01(\x0e\x32\".fragua.dataset.v1.ProblemSeverity*\xa6\x01\n\x13\x44\x61tasetVersionState\x12%\n!DATASET_VERSION_STATE_UNSPECIFIED\x10\x00\x12$\n DATASET_VERSION_STATE_VALIDATING\x10\x01\x12!\n\x1d\x44\x41TASET_VERSION_STATE_INVALID\x10\x02\x12\x1f\n\x1b\x44\x41TASET_VERSION_STATE_READY\x10\x03*k\n\nFileFormat\x12\x1b\n\x17\x46ILE_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46ILE_FORMAT_JSONL\x10\x01\x12\x14\n\x10\x46ILE_FORMAT_JSON\x10\x02\x12\x13\n\x0f\x46ILE_FORMAT_CSV\x10\x03*\xab\x01\n\x08RowShape\x12\x19\n\x15ROW_SHAPE_UNSPECIFIED\x10\x00\x12\x14\n\x10ROW_SHAPE_ALPACA\x10\x01\x12\x16\n\x12ROW_SHAPE_MESSAGES\x10\x02\x12\x1f\n\x1bROW_SHAPE_PROMPT_COMPLETION\x10\x03\x12\x16\n\x12ROW_SHAPE_SHAREGPT\x10\x04\x12\x1d\n\x19ROW_SHAPE_MULTIPLE_CHOICE\x10\x05*m\n\x0fProblemSeverity\x12 \n\x1cPROBLEM_SEVERITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16PROBLEM_SEVERITY_ERROR\x10\x01\x12\x1c\n\x18PROBLEM_SEVERITY_WARNING\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,18 +43,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMPORTOPTIONS'].fields_by_name['split_seed']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_IMPORTOPTIONS'].fields_by_name['group_field']._loaded_options = None
   _globals['_IMPORTOPTIONS'].fields_by_name['group_field']._serialized_options = b'\272H\004r\002\030@'
-  _globals['_DATASETVERSIONSTATE']._serialized_start=1034
-  _globals['_DATASETVERSIONSTATE']._serialized_end=1200
-  _globals['_ROWSHAPE']._serialized_start=1202
-  _globals['_ROWSHAPE']._serialized_end=1318
-  _globals['_PROBLEMSEVERITY']._serialized_start=1320
-  _globals['_PROBLEMSEVERITY']._serialized_end=1429
+  _globals['_IMPORTOPTIONS'].fields_by_name['format']._loaded_options = None
+  _globals['_IMPORTOPTIONS'].fields_by_name['format']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_DATASETVERSIONSTATE']._serialized_start=1091
+  _globals['_DATASETVERSIONSTATE']._serialized_end=1257
+  _globals['_FILEFORMAT']._serialized_start=1259
+  _globals['_FILEFORMAT']._serialized_end=1366
+  _globals['_ROWSHAPE']._serialized_start=1369
+  _globals['_ROWSHAPE']._serialized_end=1540
+  _globals['_PROBLEMSEVERITY']._serialized_start=1542
+  _globals['_PROBLEMSEVERITY']._serialized_end=1651
   _globals['_BRANCH']._serialized_start=177
   _globals['_BRANCH']._serialized_end=270
   _globals['_DATASETVERSION']._serialized_start=273
   _globals['_DATASETVERSION']._serialized_end=668
   _globals['_IMPORTOPTIONS']._serialized_start=671
-  _globals['_IMPORTOPTIONS']._serialized_end=882
-  _globals['_DATASETPROBLEM']._serialized_start=885
-  _globals['_DATASETPROBLEM']._serialized_end=1031
+  _globals['_IMPORTOPTIONS']._serialized_end=939
+  _globals['_DATASETPROBLEM']._serialized_start=942
+  _globals['_DATASETPROBLEM']._serialized_end=1088
 # @@protoc_insertion_point(module_scope)

@@ -19,12 +19,21 @@ class DatasetVersionState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DATASET_VERSION_STATE_INVALID: _ClassVar[DatasetVersionState]
     DATASET_VERSION_STATE_READY: _ClassVar[DatasetVersionState]
 
+class FileFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FILE_FORMAT_UNSPECIFIED: _ClassVar[FileFormat]
+    FILE_FORMAT_JSONL: _ClassVar[FileFormat]
+    FILE_FORMAT_JSON: _ClassVar[FileFormat]
+    FILE_FORMAT_CSV: _ClassVar[FileFormat]
+
 class RowShape(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ROW_SHAPE_UNSPECIFIED: _ClassVar[RowShape]
     ROW_SHAPE_ALPACA: _ClassVar[RowShape]
     ROW_SHAPE_MESSAGES: _ClassVar[RowShape]
     ROW_SHAPE_PROMPT_COMPLETION: _ClassVar[RowShape]
+    ROW_SHAPE_SHAREGPT: _ClassVar[RowShape]
+    ROW_SHAPE_MULTIPLE_CHOICE: _ClassVar[RowShape]
 
 class ProblemSeverity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -35,10 +44,16 @@ DATASET_VERSION_STATE_UNSPECIFIED: DatasetVersionState
 DATASET_VERSION_STATE_VALIDATING: DatasetVersionState
 DATASET_VERSION_STATE_INVALID: DatasetVersionState
 DATASET_VERSION_STATE_READY: DatasetVersionState
+FILE_FORMAT_UNSPECIFIED: FileFormat
+FILE_FORMAT_JSONL: FileFormat
+FILE_FORMAT_JSON: FileFormat
+FILE_FORMAT_CSV: FileFormat
 ROW_SHAPE_UNSPECIFIED: RowShape
 ROW_SHAPE_ALPACA: RowShape
 ROW_SHAPE_MESSAGES: RowShape
 ROW_SHAPE_PROMPT_COMPLETION: RowShape
+ROW_SHAPE_SHAREGPT: RowShape
+ROW_SHAPE_MULTIPLE_CHOICE: RowShape
 PROBLEM_SEVERITY_UNSPECIFIED: ProblemSeverity
 PROBLEM_SEVERITY_ERROR: ProblemSeverity
 PROBLEM_SEVERITY_WARNING: ProblemSeverity
@@ -82,16 +97,18 @@ class DatasetVersion(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[DatasetVersionState, str]] = ..., status: _Optional[_Union[_job_pb2.JobStatus, _Mapping]] = ..., source_filename: _Optional[str] = ..., source_sha256: _Optional[str] = ..., source_size_bytes: _Optional[int] = ..., options: _Optional[_Union[ImportOptions, _Mapping]] = ..., row_count: _Optional[int] = ..., train_row_count: _Optional[int] = ..., validation_row_count: _Optional[int] = ..., problem_count: _Optional[int] = ..., bundle: _Optional[_Union[_artifact_pb2.Bundle, _Mapping]] = ...) -> None: ...
 
 class ImportOptions(_message.Message):
-    __slots__ = ("shape", "validation_fraction", "split_seed", "group_field")
+    __slots__ = ("shape", "validation_fraction", "split_seed", "group_field", "format")
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     VALIDATION_FRACTION_FIELD_NUMBER: _ClassVar[int]
     SPLIT_SEED_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
     shape: RowShape
     validation_fraction: float
     split_seed: int
     group_field: str
-    def __init__(self, shape: _Optional[_Union[RowShape, str]] = ..., validation_fraction: _Optional[float] = ..., split_seed: _Optional[int] = ..., group_field: _Optional[str] = ...) -> None: ...
+    format: FileFormat
+    def __init__(self, shape: _Optional[_Union[RowShape, str]] = ..., validation_fraction: _Optional[float] = ..., split_seed: _Optional[int] = ..., group_field: _Optional[str] = ..., format: _Optional[_Union[FileFormat, str]] = ...) -> None: ...
 
 class DatasetProblem(_message.Message):
     __slots__ = ("line", "pointer", "code", "message", "hint", "severity")

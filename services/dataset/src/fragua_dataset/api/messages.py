@@ -18,6 +18,14 @@ _SHAPES: dict[dataset_pb2.RowShape, Any] = {
     dataset_pb2.ROW_SHAPE_ALPACA: "alpaca",
     dataset_pb2.ROW_SHAPE_MESSAGES: "messages",
     dataset_pb2.ROW_SHAPE_PROMPT_COMPLETION: "prompt_completion",
+    dataset_pb2.ROW_SHAPE_SHAREGPT: "sharegpt",
+    dataset_pb2.ROW_SHAPE_MULTIPLE_CHOICE: "multiple_choice",
+}
+_FORMATS: dict[dataset_pb2.FileFormat, Any] = {
+    dataset_pb2.FILE_FORMAT_UNSPECIFIED: "auto",
+    dataset_pb2.FILE_FORMAT_JSONL: "jsonl",
+    dataset_pb2.FILE_FORMAT_JSON: "json",
+    dataset_pb2.FILE_FORMAT_CSV: "csv",
 }
 
 
@@ -32,7 +40,9 @@ def import_from_header(header: dataset_service_pb2.ImportDatasetHeader) -> Impor
         dataset=header.parent,
         request_id=header.request_id,
         filename=header.filename,
-        spec=ImportSpec(shape=_SHAPES[options.shape], split_seed=options.split_seed, **given),
+        spec=ImportSpec(
+            format=_FORMATS[options.format], shape=_SHAPES[options.shape], split_seed=options.split_seed, **given
+        ),
         size=header.size_bytes if header.HasField("size_bytes") else None,
         sha256=header.sha256,
     )
@@ -57,6 +67,7 @@ def version_to_message(job: Job) -> dataset_pb2.DatasetVersion:
             validation_fraction=spec.validation_fraction,
             split_seed=spec.split_seed,
             group_field=spec.group_field,
+            format=next(number for number, name in _FORMATS.items() if name == spec.format),
         ),
         row_count=findings.train_rows + findings.validation_rows,
         train_row_count=findings.train_rows,

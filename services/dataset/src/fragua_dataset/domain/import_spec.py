@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fragua_platform.errors import InvalidInput, Violation
 
-Shape = Literal["alpaca", "messages", "prompt_completion"]
+Container = Literal["jsonl", "json", "csv"]
+Shape = Literal["alpaca", "messages", "prompt_completion", "sharegpt", "multiple_choice"]
 
 
 class _Frozen(BaseModel):
@@ -20,15 +21,20 @@ class _Frozen(BaseModel):
 class ImportSpec(_Frozen):
     """How to read one uploaded file and how to divide it into a training and a held-out part."""
 
-    format: Literal["auto", "jsonl"] = "auto"
-    """The container. `auto` looks at the first bytes; JSON Lines is the only one read so far."""
+    format: Literal[Container, "auto"] = "auto"
+    """The container, plain or in gzip or zstd; `auto` looks at the first bytes.
+
+    jsonl: one object on each line. json: one array of objects. csv: a row with the column names first, fields divided
+    by commas, semicolons or tabs and quoted as in RFC 4180.
+    """
 
     shape: Literal[Shape, "auto"] = "auto"
     """How a row tells question and answer; `auto` goes by the field names of each row.
 
     alpaca: `instruction`, optional `input`, `output`. messages: OpenAI's list of `role` and `content`.
-    prompt_completion: `prompt`, `completion`. The first and the last take an optional `system`.
-    Every other field of a row is kept under `metadata`.
+    prompt_completion: `prompt`, `completion`. sharegpt: `conversations`, a list of `from` and `value`.
+    multiple_choice: `question`, `choices` and `answer`: the index from 0, the letter or the text of the right choice.
+    All but messages take an optional `system`. Every other field of a row is kept under `metadata`.
     """
 
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -53,6 +59,11 @@ class ImportSpec(_Frozen):
 
     max_rows: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000_000
     max_line_bytes: Annotated[int, Field(ge=64, le=64 * 2**20)] = 2**20
+    """The longest row, as it is written in the file."""
+    max_unpacked_bytes: Annotated[int, Field(ge=1, le=2**40)] = 16 * 2**30
+    """What an archive may hold."""
+    max_unpacked_ratio: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """How many times its own size an archive may unpack to; the first 16 MiB are free."""
     max_messages: Annotated[int, Field(ge=2, le=10_000)] = 256
     """The longest conversation of one row."""
     max_depth: Annotated[int, Field(ge=3, le=200)] = 32
@@ -74,6 +85,8 @@ class ProblemCode(StrEnum):
     LONE_SURROGATE = "LONE_SURROGATE"
     LINE_TOO_LONG = "LINE_TOO_LONG"
     INVALID_JSON = "INVALID_JSON"
+    INVALID_CSV = "INVALID_CSV"
+    """Quotes that do not match, or cells that do not match the column names."""
     DUPLICATE_KEY = "DUPLICATE_KEY"
     NOT_A_JSON_NUMBER = "NOT_A_JSON_NUMBER"
     """NaN, Infinity, or a number that no double can hold."""
@@ -88,16 +101,21 @@ class ProblemCode(StrEnum):
     UNKNOWN_ROLE = "UNKNOWN_ROLE"
     WRONG_ROLE_ORDER = "WRONG_ROLE_ORDER"
     TOO_MANY_MESSAGES = "TOO_MANY_MESSAGES"
+    INVALID_CHOICES = "INVALID_CHOICES"
+    WRONG_ANSWER = "WRONG_ANSWER"
+    """The answer names none of the choices, or two."""
     ANSWER_TOO_SHORT = "ANSWER_TOO_SHORT"
     METADATA_CONFLICT = "METADATA_CONFLICT"
     INVALID_GROUP = "INVALID_GROUP"
     TOO_FEW_EXAMPLES = "TOO_FEW_EXAMPLES"
     DUPLICATE_EXAMPLE = "DUPLICATE_EXAMPLE"
     SINGLE_GROUP = "SINGLE_GROUP"
+    MOJIBAKE = "MOJIBAKE"
+    """Text that was UTF-8 and read as something else, such as `Ã±` for `ñ`."""
 
     @property
     def severity(self) -> Severity:
-        warnings = (ProblemCode.DUPLICATE_EXAMPLE, ProblemCode.SINGLE_GROUP)
+        warnings = (ProblemCode.DUPLICATE_EXAMPLE, ProblemCode.SINGLE_GROUP, ProblemCode.MOJIBAKE)
         return Severity.WARNING if self in warnings else Severity.ERROR
 
 
@@ -105,9 +123,9 @@ class Problem(_Frozen):
     """One thing that is wrong, where, and what to do about it."""
 
     line: int | None
-    """Counted from 1, blank lines included; None speaks of the whole file."""
+    """Where the row begins, counted from 1, blank lines included; None speaks of the whole file."""
     pointer: str
-    """JSON pointer (RFC 6901) into the line; empty means all of it."""
+    """JSON pointer (RFC 6901) into the row, or into the array that the file is; empty means all of it."""
     code: ProblemCode
     severity: Severity
     message: str
@@ -136,7 +154,7 @@ class ImportReport(_Frozen):
 
     valid: bool
     rows: int
-    """Lines that are not blank."""
+    """Records of the file, good or bad."""
     train_rows: int
     validation_rows: int
     problem_counts: dict[ProblemCode, int]

@@ -6,95 +6,100 @@ import time
 from pathlib import Path
 
 from fragua_dataset.domain.import_spec import ImportReport, ImportSpec, ProblemCode, parse_import_spec
-from fragua_dataset.ingestion.json_rows import parse_row
-from fragua_dataset.ingestion.lines import Line, SourceFile
+from fragua_dataset.ingestion.containers import read_records
 from fragua_dataset.ingestion.problems import Flaw, ProblemLog
+from fragua_dataset.ingestion.records import Record
 from fragua_dataset.ingestion.shapes import Example, example_from_row
+from fragua_dataset.ingestion.source import SourceFile
 from fragua_dataset.ingestion.split import SplitWriter, group_of
 from fragua_platform.errors import LimitExceeded
 from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 
 _SECONDS_BETWEEN_REPORTS = 0.5
-_ROWS_BETWEEN_GLANCES = 256
 
 
 def ingest(job: JobDirectory, reporter: Reporter) -> None:
     spec = parse_import_spec(job.read_spec())
-    source = SourceFile(job.inputs / "source")
-    source.refuse_other_formats()
-    with SplitWriter(job.outputs, spec) as split:
-        rows, problems = _read_all(source, spec, split, reporter)
+    watch = _Watch(reporter)
+    with SourceFile(job.inputs / "source", watch.glance) as source, SplitWriter(job.outputs, spec) as split:
+        watch.source = source
+        rows, problems = _read_all(source, spec, split, watch)
         _judge_the_whole(split, spec, problems)
         valid = problems.errors == 0
         if valid:
             split.finish()
-    report = ImportReport(
-        valid=valid,
-        rows=rows,
-        train_rows=split.rows["train"] if valid else 0,
-        validation_rows=split.rows["validation"] if valid else 0,
-        problem_counts=dict(sorted(problems.counts.items())),
-        problems=problems.listed(),
-        source=source.report(),
-        files=split.file_reports() if valid else {},
-        split=split.split_report(),
-        spec=spec,
-    )
+        report = ImportReport(
+            valid=valid,
+            rows=rows,
+            train_rows=split.rows["train"] if valid else 0,
+            validation_rows=split.rows["validation"] if valid else 0,
+            problem_counts=dict(sorted(problems.counts.items())),
+            problems=problems.listed(),
+            source=source.report(),
+            files=split.file_reports() if valid else {},
+            split=split.split_report(),
+            spec=spec,
+        )
     _write_report(report, job.outputs / "report.json")
     reporter.progress("importing", source.size, source.size, f"{rows} rows")
     if not valid:
         raise problems.as_error(rows)
 
 
-def _read_all(source: SourceFile, spec: ImportSpec, split: SplitWriter, reporter: Reporter) -> tuple[int, ProblemLog]:
+class _Watch:
+    """Reports how far the reading is, and ends it when a stop is requested."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.source: SourceFile | None = None
+        self.rows = 0
+        self._reporter = reporter
+        self._next_report = 0.0
+
+    def glance(self) -> None:
+        if self._reporter.stop_requested:
+            # Reading a file again costs seconds, so there is no checkpoint to save.
+            raise Interrupted
+        if self.source and time.monotonic() >= self._next_report:
+            self._reporter.progress("importing", self.source.bytes_read, self.source.size, f"{self.rows} rows")
+            self._next_report = time.monotonic() + _SECONDS_BETWEEN_REPORTS
+
+
+def _read_all(source: SourceFile, spec: ImportSpec, split: SplitWriter, watch: _Watch) -> tuple[int, ProblemLog]:
     """Returns the number of rows and what is wrong with them."""
     problems = ProblemLog()
-    first_lines: dict[int, int] = {}
-    rows = 0
-    next_report = 0.0
-    for line in source.lines(spec.max_line_bytes):
-        if line.number % _ROWS_BETWEEN_GLANCES == 0:
-            if reporter.stop_requested:
-                # Reading a file again costs seconds, so there is no checkpoint to save.
-                raise Interrupted
-            if time.monotonic() >= next_report:
-                reporter.progress("importing", source.bytes_read, source.size, f"{rows} rows")
-                next_report = time.monotonic() + _SECONDS_BETWEEN_REPORTS
-        if line.content is not None and not line.content.strip():
-            continue
-        rows += 1
-        if rows > spec.max_rows:
+    first_records: dict[int, int] = {}
+    for record in read_records(source.text(spec), spec):
+        watch.rows += 1
+        if watch.rows > spec.max_rows:
             raise LimitExceeded(f"the file has more than {spec.max_rows} rows; raise max_rows or divide the file")
-        found = _read_row(line, spec)
+        found = _read_row(record, spec)
         if not isinstance(found, tuple):
             for flaw in found:
-                problems.add(line.number, flaw)
+                problems.add(record.line, record.placed(flaw))
             continue
         example, group = found
-        first_line = first_lines.setdefault(int(example.id, 16), line.number)
-        if first_line != line.number:
-            problems.add(line.number, _duplicate_of(first_line))
+        for warning in example.warnings:
+            problems.add(record.line, record.placed(warning))
+        first = first_records.setdefault(int(example.id, 16), record.number)
+        if first != record.number:
+            problems.add(record.line, record.placed(_duplicate_of(first, record)))
         elif problems.errors == 0:
             split.write(example, group)
-    return rows, problems
+    return watch.rows, problems
 
 
-def _read_row(line: Line, spec: ImportSpec) -> tuple[Example, str] | list[Flaw]:
-    if line.content is None:
-        message = f"the line is longer than {spec.max_line_bytes} bytes"
-        return [Flaw("", ProblemCode.LINE_TOO_LONG, message, "divide the row, or raise max_line_bytes")]
-    row = parse_row(line.content, spec.max_depth)
-    if isinstance(row, list):
-        return row
-    example = example_from_row(row, spec)
+def _read_row(record: Record, spec: ImportSpec) -> tuple[Example, str] | list[Flaw]:
+    if isinstance(record.row, list):
+        return record.row
+    example = example_from_row(record.row, spec)
     if isinstance(example, list):
         return example
     group = group_of(example, spec.group_field)
     return [group] if isinstance(group, Flaw) else (example, group)
 
 
-def _duplicate_of(first_line: int) -> Flaw:
-    message = f"the messages are those of line {first_line}"
+def _duplicate_of(first: int, record: Record) -> Flaw:
+    message = f"the messages are those of {'line' if record.index is None else 'element'} {first}"
     return Flaw("", ProblemCode.DUPLICATE_EXAMPLE, message, "nothing to do: the repeat is left out")
 
 

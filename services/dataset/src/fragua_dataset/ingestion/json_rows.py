@@ -1,4 +1,4 @@
-"""Turns one line into a JSON object, strictly: a fast parser proves a row good, a slow one explains a bad one."""
+"""Turns the bytes of one row into a JSON object, strictly: a fast parser proves a row good, a slow one explains a bad one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from fragua_dataset.domain.import_spec import ProblemCode
+from fragua_dataset.ingestion.encodings import guess_at
 from fragua_dataset.ingestion.problems import Flaw, kind_of, pointer_to, quoted
 
 _decode = msgspec.json.Decoder().decode
@@ -19,25 +20,32 @@ _NUL_ESCAPE = b"\\u0000"
 
 
 def parse_row(line: bytes, max_depth: int) -> dict[str, Any] | list[Flaw]:
-    """The object on the line, or everything that is wrong with it as JSON."""
+    """The object that the bytes are, or everything that is wrong with it as JSON."""
+    row, flaws = parse_value(line, max_depth)
+    if flaws:
+        return flaws
+    if not isinstance(row, dict):
+        hint = "write each row as one object in braces"
+        return [Flaw("", ProblemCode.NOT_AN_OBJECT, f"the row is {kind_of(row)}, expected an object", hint)]
+    return row
+
+
+def parse_value(text: bytes, max_depth: int) -> tuple[Any, list[Flaw]]:
+    """The value, of use only when there are no flaws."""
     try:
-        row = _decode(line)
-        spotless = _NUL_ESCAPE not in line and _key_count(row, max_depth) == len(_KEY_LIKE.findall(line))
+        value = _decode(text)
+        spotless = _NUL_ESCAPE not in text and _key_count(value, max_depth) == len(_KEY_LIKE.findall(text))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         spotless = False
-    if not spotless:
-        # The fast parser keeps the last of two equal keys. Every key ends in a quote and a colon, so as many of
-        # those as keys proves that none was swallowed; a text may hold more of them, and then we look closer.
-        try:
-            row = _parse_slowly(line)
-        except _Unreadable as unreadable:
-            return [unreadable.flaw]
-        if flaws := list(_flaws("", row, max_depth)):
-            return flaws
-    if not isinstance(row, dict):
-        hint = "put one object in braces on each line"
-        return [Flaw("", ProblemCode.NOT_AN_OBJECT, f"the line is {kind_of(row)}, expected an object", hint)]
-    return row
+    if spotless:
+        return value, []
+    # The fast parser keeps the last of two equal keys. Every key ends in a quote and a colon, so as many of
+    # those as keys proves that none was swallowed; a text may hold more of them, and then we look closer.
+    try:
+        value = _parse_slowly(text)
+    except _Unreadable as unreadable:
+        return None, [unreadable.flaw]
+    return value, list(_flaws("", value, max_depth))
 
 
 def _key_count(value: Any, depth: int) -> int:
@@ -86,22 +94,23 @@ def _integer(digits: str) -> float | int:
 _strict_json = json.JSONDecoder(object_pairs_hook=_object_of_pairs, parse_int=_integer)
 
 
-def _parse_slowly(line: bytes) -> Any:
+def _parse_slowly(row: bytes) -> Any:
     """As lenient as the standard library, so that `_flaws` can point at each flaw."""
     try:
-        text = line.decode("utf-8")
+        text = row.decode("utf-8")
     except UnicodeDecodeError as broken:
-        message = f"byte {broken.start + 1} (0x{line[broken.start]:02x}) is not UTF-8"
-        hint = "save the file as UTF-8; it may be Latin-1, Windows-1252 or UTF-16 now"
+        message = f"byte {broken.start + 1} (0x{row[broken.start]:02x}) is not UTF-8"
+        hint = f"save the file as UTF-8; {guess_at(row)}"
         raise _Unreadable(ProblemCode.INVALID_UTF8, message, hint) from broken
     if "\0" in text:
         hint = "remove it; if every second byte is NUL the file is UTF-16, save it as UTF-8"
-        raise _Unreadable(ProblemCode.NUL_CHARACTER, f"byte {line.index(0) + 1} is NUL", hint)
+        raise _Unreadable(ProblemCode.NUL_CHARACTER, f"byte {row.index(0) + 1} is NUL", hint)
     try:
         return _strict_json.decode(text)
     except json.JSONDecodeError as broken:
-        message = f"column {broken.colno}: {broken.msg}"
-        hint = "one JSON object per line: double quotes, no trailing comma, line breaks in texts written as \\n"
+        line = f"line {broken.lineno} of the row, " if broken.lineno > 1 else ""
+        message = f"{line}column {broken.colno}: {broken.msg}"
+        hint = "a row is one JSON object: double quotes, no trailing comma, line breaks in texts written as \\n"
         raise _Unreadable(ProblemCode.INVALID_JSON, message, hint) from broken
     except RecursionError as endless:
         raise _Unreadable(ProblemCode.TOO_DEEP, "the objects nest without end", "flatten the row") from endless

@@ -26,8 +26,7 @@ def group_of(example: Example, group_field: str) -> str | Flaw:
     """What must stay together: the rows of one group, or the rows that ask one question."""
     group = example.metadata.get(group_field)
     if group is None:
-        question = next(message["content"] for message in example.messages if message["role"] == "user")
-        return f"question {normalised(question)}"
+        return f"question {normalised(example.question)}"
     if not isinstance(group, str | int):
         message = f"the group is {kind_of(group)}, expected text or a whole number"
         hint = f"change it, or name another group_field than {group_field!r}"

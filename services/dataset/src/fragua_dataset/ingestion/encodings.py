@@ -1,0 +1,102 @@
+"""Knows text that is not UTF-8, and text that once was and was read as something else."""
+
+from __future__ import annotations
+
+import re
+
+from fragua_platform.errors import InvalidData
+
+_NON_ASCII = re.compile(rb"[\x80-\xff]")
+_ENOUGH_TO_JUDGE = 2
+"""Fewer broken characters may be an accident, which is told at its row."""
+
+
+def refuse_other_encodings(sample: bytes) -> None:
+    """Looks at the beginning of a text; `sample` may end within a character."""
+    if name := _wide_encoding(sample):
+        raise _other_encoding(name, name)
+    found = (sample[match.start() : match.start() + 4] for match in _NON_ASCII.finditer(sample[:-3]))
+    first = next(found, None)
+    if first is None or _is_utf8_character(first):
+        return
+    others = list(found)
+    if len(others) + 1 < _ENOUGH_TO_JUDGE or any(_is_utf8_character(start) for start in others):
+        return
+    if _may_be_windows_1252(sample):
+        raise _other_encoding(f"Windows-1252 or Latin-1, in which it reads {_excerpt(sample)}", "WINDOWS-1252")
+    raise _other_encoding("an encoding that is not UTF-8, or no text at all", "ENCODING")
+
+
+def guess_at(row: bytes) -> str:
+    """What a row may be that is not UTF-8."""
+    if _may_be_windows_1252(row):
+        return f"as Windows-1252 or Latin-1 it reads {_excerpt(row)}"
+    return "it may be Mac Roman, UTF-16 or no text at all"
+
+
+def _excerpt(text: bytes) -> str:
+    """A few words around the first character that is not ASCII."""
+    place = next(match.start() for match in _NON_ASCII.finditer(text))
+    words = text[max(0, place - 12) : place + 12].decode("cp1252", "replace")
+    return repr(" ".join(words.split()))
+
+
+def _wide_encoding(sample: bytes) -> str:
+    if sample.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "UTF-32"
+    if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    # Without a byte order mark: the first character of JSON or CSV is ASCII, so its other byte is NUL.
+    if len(sample) >= 4 and sample[0] == 0 != sample[1]:
+        return "UTF-16BE"
+    if len(sample) >= 4 and sample[0] != 0 and sample[1] == 0:
+        return "UTF-32LE" if sample[2] == 0 else "UTF-16LE"
+    return ""
+
+
+def _is_utf8_character(start: bytes) -> bool:
+    for length in (2, 3, 4):
+        try:
+            start[:length].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        return True
+    return False
+
+
+def _may_be_windows_1252(text: bytes) -> bool:
+    try:
+        text.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _other_encoding(description: str, name: str) -> InvalidData:
+    return InvalidData(
+        f"the file is in {description}; expected UTF-8: save it so, for example with `iconv -f {name} -t UTF-8 FILE`",
+        reason="UNSUPPORTED_ENCODING",
+    )
+
+
+_LATER_BYTES = "".join(chr(byte) + bytes([byte]).decode("cp1252", "ignore") for byte in range(0x80, 0xC0))
+_MISREAD = re.compile(rf"[ÂÃ][{re.escape(_LATER_BYTES)}]|â[{re.escape(_LATER_BYTES)}]{{2}}")
+"""The letters of Western Europe and the quotation marks, as their UTF-8 looks when it is read as Windows-1252 or Latin-1."""
+
+
+def misread(text: str) -> tuple[str, str] | None:
+    """The first characters of the text that look so, and what they were."""
+    if text.isascii() or not ("Ã" in text or "Â" in text or "â" in text):
+        return None
+    for match in _MISREAD.finditer(text):
+        written = b"".join(_as_read(character) for character in match.group())
+        try:
+            return match.group(), written.decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _as_read(character: str) -> bytes:
+    """Windows-1252 has no character for five bytes; who reads them leaves them as they are."""
+    return character.encode("latin-1") if ord(character) < 256 else character.encode("cp1252")

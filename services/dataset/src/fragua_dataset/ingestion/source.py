@@ -1,0 +1,88 @@
+"""The one input file of an import, read once from start to end: counted, digested and unpacked on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fragua_dataset.domain.import_spec import FileReport, ImportSpec
+from fragua_dataset.ingestion.compression import LONGEST_MAGIC, Unpacked, archive_of
+from fragua_platform.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_BUFFER = 1 << 18
+
+
+class SourceFile:
+    """`on_read` is called before each buffer of bytes or text is read, so it may report, or stop the import."""
+
+    def __init__(self, location: Path, on_read: Callable[[], None]) -> None:
+        path = _only_file(location)
+        self.size = path.stat().st_size
+        self._on_read = on_read
+        self._bytes = _CountedFile(path, on_read)
+        self._text: io.BufferedReader | None = None
+
+    def text(self, spec: ImportSpec) -> io.BufferedReader:
+        """What the file holds, unpacked when it is an archive."""
+        archive = archive_of(self._bytes.start)
+        unpacked = Unpacked(self._bytes, archive, spec, self._on_read) if archive else self._bytes
+        self._text = io.BufferedReader(unpacked, _BUFFER)
+        return self._text
+
+    @property
+    def bytes_read(self) -> int:
+        return self._bytes.count
+
+    def report(self) -> FileReport:
+        """Of all bytes, also of those that nobody asked for."""
+        while self._bytes.read(_BUFFER):
+            pass
+        return FileReport(bytes=self._bytes.count, sha256=self._bytes.digest.hexdigest())
+
+    def __enter__(self) -> SourceFile:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        (self._text or self._bytes).close()
+
+
+class _CountedFile(io.RawIOBase):
+    """The bytes as they arrived."""
+
+    def __init__(self, path: Path, on_read: Callable[[], None]) -> None:
+        super().__init__()
+        self.count = 0
+        self.digest = hashlib.sha256()
+        self._on_read = on_read
+        self._file = path.open("rb", buffering=0)
+        self.start = self._file.read(LONGEST_MAGIC)
+        self._file.seek(0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        self._on_read()
+        count = self._file.readinto(buffer)
+        self.count += count
+        self.digest.update(memoryview(buffer)[:count])
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _only_file(location: Path) -> Path:
+    """`inputs/source` is the file itself, or a folder that holds it under its own name."""
+    files = sorted(location.iterdir()) if location.is_dir() else [location]
+    if len(files) != 1 or not files[0].is_file():
+        found = ", ".join(file.name for file in files) if location.is_dir() else "nothing"
+        raise InvalidInput(f"inputs/source must be one file; found {found or 'an empty folder'}")
+    return files[0]
