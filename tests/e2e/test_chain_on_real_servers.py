@@ -54,7 +54,13 @@ async def _forge(chain: Chain, base_folder: Path) -> tuple[trainer_pb2.Adapter, 
     assert version.row_count == 60
     base = await chain.import_base(base_folder)
     schedule = trainer_pb2.Schedule(
-        max_steps=60, batch_size=8, learning_rate=5e-3, max_length=128, save_steps=10, eval_steps=30
+        # Long enough to be killed in the midst on a fast machine, where a step takes some milliseconds.
+        max_steps=600,
+        batch_size=8,
+        learning_rate=5e-3,
+        max_length=128,
+        save_steps=10,
+        eval_steps=300,
     )
     trained = await chain.train(
         trainer_pb2.TrainingJob(dataset_version=version.name, base_model=base.name, schedule=schedule)

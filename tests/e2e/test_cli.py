@@ -19,8 +19,8 @@ from tests.embedded import EmbeddedSuite
 
 FRAGUA = [sys.executable, "-m", "fragua_cli"]
 QUICK_TRAINING = [
-    *("--max-steps", "60", "--batch-size", "8", "--learning-rate", "2e-3", "--max-length", "128"),
-    *("--save-steps", "10", "--eval-steps", "60", "--dropout", "0"),
+    *("--max-steps", "150", "--batch-size", "8", "--learning-rate", "2e-3", "--max-length", "128"),
+    *("--save-steps", "10", "--eval-steps", "75", "--dropout", "0"),
 ]
 
 

@@ -37,8 +37,11 @@ async def chain(suite: EmbeddedSuite) -> AsyncIterator[Chain]:
 
 # R112
 async def test_running_and_queued_jobs_go_on_after_kill_9(suite: EmbeddedSuite, chain: Chain, tmp_path: Path) -> None:
-    job = await _training(chain, tmp_path, max_steps=100)
-    running, queued = await _create(chain, job), await _create(chain, job)
+    # Long enough to be killed in the midst on a fast machine, where a step takes some milliseconds.
+    job = await _training(chain, tmp_path, max_steps=800)
+    running = await _create(chain, job)
+    job.schedule.max_steps = 60
+    queued = await _create(chain, job)
     await _reaches_step(chain, running, 30)
     suite.kill()
     suite.start()
