@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fragua_dataset.domain.import_spec import ImportReport
+from fragua_dataset.domain.version_report import VersionReport
 from fragua_dataset.ingestion.ingest import ingest
 from fragua_platform.errors import FraguaError
 from fragua_platform.jobs.engine import JobDirectory, Reporter
@@ -24,7 +24,7 @@ class Import:
         (self.job.inputs / "source").write_bytes(content)
         (root / "spec.json").write_text(json.dumps(spec), "utf-8")
 
-    def run(self) -> ImportReport:
+    def run(self) -> VersionReport:
         ingest(self.job, self.reporter)
         return self.report
 
@@ -34,8 +34,8 @@ class Import:
         return refusal.value
 
     @property
-    def report(self) -> ImportReport:
-        return ImportReport.model_validate_json((self.job.outputs / "report.json").read_bytes())
+    def report(self) -> VersionReport:
+        return VersionReport.model_validate_json((self.job.outputs / "report.json").read_bytes())
 
     @property
     def outputs(self) -> set[str]:

@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fragua_dataset.domain.import_spec import ImportSpec
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion import json_array
 from fragua_dataset.ingestion.compression import Unpacked, archive_of
 from fragua_dataset.ingestion.containers import read_records
@@ -26,7 +26,7 @@ ROWS: list[dict[str, Any]] = [json.loads(line) for line in questions(50).splitli
 
 
 def read(content: bytes, **spec: Any) -> list[Record]:
-    return list(read_records(io.BufferedReader(io.BytesIO(content)), ImportSpec(**spec)))
+    return list(read_records(io.BufferedReader(io.BytesIO(content)), VersionSpec(**spec)))
 
 
 def rows(content: bytes, **spec: Any) -> list[dict[str, Any]]:
@@ -343,4 +343,4 @@ def unpacked(packed: bytes) -> bytes:
     archive = archive_of(packed)
     assert archive
     file = io.BytesIO(packed)
-    return Unpacked(file, archive, ImportSpec(), lambda: None).read()  # type: ignore[arg-type]
+    return Unpacked(file, archive, VersionSpec(), lambda: None).read()  # type: ignore[arg-type]

@@ -91,7 +91,10 @@ def test_examples_of_a_single_group_are_all_trained_on_with_a_warning(tmp_path: 
 def test_too_few_examples_are_an_error_of_the_whole_file(tmp_path: Path) -> None:
     refusal = Import(tmp_path, b"\n\n").refusal()
     assert refusal.violations[0].field == "file"
-    assert Import(tmp_path, questions(3), min_examples=4).refusal().reason == "DATASET_INVALID"
+    assert (
+        Import(tmp_path, questions(3), profile={"name": "four", "min_examples": 4}).refusal().reason
+        == "DATASET_INVALID"
+    )
 
 
 def test_more_rows_than_allowed_stop_the_import(tmp_path: Path) -> None:

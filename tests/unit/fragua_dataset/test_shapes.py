@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 
-from fragua_dataset.domain.import_spec import ImportSpec
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.shapes import Example, example_from_row
 
 
 def example(row: dict[str, Any], **spec: Any) -> Example:
-    found = example_from_row(row, ImportSpec(**spec))
+    found = example_from_row(row, VersionSpec(**spec))
     assert isinstance(found, Example), found
     return found
 
 
 def flaws(row: dict[str, Any], **spec: Any) -> list[tuple[str, str]]:
-    found = example_from_row(row, ImportSpec(**spec))
+    found = example_from_row(row, VersionSpec(**spec))
     assert isinstance(found, list), found
     return [(flaw.code, flaw.pointer) for flaw in found]
 
@@ -124,8 +124,12 @@ def test_a_named_shape_makes_other_marking_fields_metadata() -> None:
 
 def test_limits_of_the_spec_hold() -> None:
     answered = {"prompt": "¿Sí o no?", "completion": " sí "}
-    assert flaws(answered, min_answer_chars=3) == [("ANSWER_TOO_SHORT", "/completion")]
-    assert flaws(turns("user", "assistant"), min_answer_chars=99) == [("ANSWER_TOO_SHORT", "/messages/1/content")]
+    assert flaws(answered, profile={"name": "long", "answer": {"min_chars": 3}}) == [
+        ("ANSWER_TOO_SHORT", "/completion")
+    ]
+    assert flaws(turns("user", "assistant"), profile={"name": "long", "answer": {"min_chars": 99}}) == [
+        ("ANSWER_TOO_SHORT", "/messages/1/content")
+    ]
     assert flaws(turns(*("user", "assistant") * 2), max_messages=3) == [("TOO_MANY_MESSAGES", "/messages")]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fragua_dataset.domain.import_spec import ImportSpec
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.shapes import Example
 from fragua_dataset.ingestion.split import SplitWriter, group_of
 
@@ -20,7 +20,7 @@ def asking(question: str, **metadata: Any) -> Example:
 
 def sides_of(groups: list[str], folder: Path, **spec: Any) -> tuple[list[str], list[str]]:
     """The groups of the rows on the training and on the held-out side."""
-    with SplitWriter(folder, ImportSpec(**spec)) as split:
+    with SplitWriter(folder, VersionSpec(**spec)) as split:
         for group in groups:
             split.write(asking("q", group=group), group)
         split.balance()

@@ -18,7 +18,8 @@ from fragua_dataset.domain.dataset import (
     rejected_prefix,
     version_prefix,
 )
-from fragua_dataset.domain.import_spec import ImportReport, ImportSpec
+from fragua_dataset.domain.version_report import VersionReport
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.uploads import receive_upload
 from fragua_platform.artifacts.bundle import load_bundle
 from fragua_platform.artifacts.store import ArtifactStore
@@ -52,7 +53,7 @@ class ImportRequest:
     """`branches/{branch}/datasets/{dataset}`"""
     request_id: str
     filename: str
-    spec: ImportSpec
+    spec: VersionSpec
     size: int | None = None
     sha256: str = ""
 
@@ -150,7 +151,7 @@ class Datasets:
         below = "" if re.fullmatch(r"branches/[^/]+", parent) else f"{parent}/versions/"
         return await self._database.run(lambda connection: self._jobs.list(connection, branch, page, below=below))
 
-    async def report(self, version: Job) -> ImportReport:
+    async def report(self, version: Job) -> VersionReport:
         """What validation found, row by row."""
         match version_state(version):
             case VersionState.READY:
@@ -163,7 +164,7 @@ class Datasets:
                 raise FailedPrecondition(f"{version.name} is still VALIDATING; watch it until it is READY or INVALID")
         file = (await load_bundle(self._store, prefix)).manifest.file("report.json")
         content = await self._store.get_bytes(file.key, sha256=file.sha256, limit=_REPORT_BYTES)
-        return ImportReport.model_validate_json(content)
+        return VersionReport.model_validate_json(content)
 
 
 def version_state(job: Job) -> VersionState:

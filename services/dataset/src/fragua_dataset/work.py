@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from fragua.common.v1 import artifact_pb2
 from fragua.dataset.v1 import dataset_events_pb2
 from fragua_dataset.domain.dataset import Findings, ImportOrder, rejected_prefix, version_prefix
-from fragua_dataset.domain.import_spec import ImportReport
+from fragua_dataset.domain.version_report import VersionReport
 from fragua_platform.artifacts.bundle import find_bundle, publish_bundle
 from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.artifacts.store import ArtifactRef, ArtifactStore
@@ -51,7 +51,7 @@ class ImportWork:
 
     async def _result(self, bundle: Bundle) -> Mapping[str, Any]:
         file = bundle.manifest.file("report.json")
-        report = ImportReport.model_validate_json(await self._store.get_bytes(file.key, sha256=file.sha256))
+        report = VersionReport.model_validate_json(await self._store.get_bytes(file.key, sha256=file.sha256))
         return {
             "bundle": bundle.model_dump(mode="json"),
             "rows": report.rows,

@@ -7,7 +7,8 @@ from typing import Any
 from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2
 from fragua_dataset.application import ImportRequest, version_state
 from fragua_dataset.domain.dataset import Branch, ImportOrder
-from fragua_dataset.domain.import_spec import ImportSpec, Problem
+from fragua_dataset.domain.problems import Problem
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.work import bundle_of, findings_of
 from fragua_platform.jobs.events import status_to_message
 from fragua_platform.jobs.job import Job
@@ -40,7 +41,7 @@ def import_from_header(header: dataset_service_pb2.ImportDatasetHeader) -> Impor
         dataset=header.parent,
         request_id=header.request_id,
         filename=header.filename,
-        spec=ImportSpec(
+        spec=VersionSpec(
             format=_FORMATS[options.format], shape=_SHAPES[options.shape], split_seed=options.split_seed, **given
         ),
         size=header.size_bytes if header.HasField("size_bytes") else None,

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fragua_dataset.domain.import_spec import ImportSpec
+from fragua_dataset.domain.version_spec import VersionSpec
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ImportOrder(BaseModel):
     source_key: str
     source_size: int = Field(ge=0)
     source_sha256: str
-    spec: ImportSpec
+    spec: VersionSpec
 
 
 @dataclass(frozen=True)

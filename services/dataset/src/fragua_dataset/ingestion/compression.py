@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import zstandard
 
-from fragua_dataset.domain.import_spec import ImportSpec
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_platform.errors import InvalidData, LimitExceeded
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def archive_of(start: bytes) -> Archive | None:
 class Unpacked(io.RawIOBase):
     """The content of an archive, however many members or frames it was written in."""
 
-    def __init__(self, packed: io.RawIOBase, archive: Archive, spec: ImportSpec, on_read: Callable[[], None]) -> None:
+    def __init__(self, packed: io.RawIOBase, archive: Archive, spec: VersionSpec, on_read: Callable[[], None]) -> None:
         super().__init__()
         self._packed = io.BufferedReader(packed, 1 << 18)
         self._archive = archive

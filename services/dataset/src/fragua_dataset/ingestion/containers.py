@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from io import BufferedReader
 
-from fragua_dataset.domain.import_spec import Container, ImportSpec
+from fragua_dataset.domain.version_spec import Container, VersionSpec
 from fragua_dataset.ingestion.csv_rows import column_names, csv_rows
 from fragua_dataset.ingestion.encodings import refuse_other_encodings
 from fragua_dataset.ingestion.json_array import json_array
@@ -24,14 +24,14 @@ _OTHER_FORMATS = {
 }
 """First bytes of what people upload besides."""
 
-_READERS: dict[Container, Callable[[BufferedReader, ImportSpec], Iterator[Record]]] = {
+_READERS: dict[Container, Callable[[BufferedReader, VersionSpec], Iterator[Record]]] = {
     "jsonl": json_lines,
     "json": json_array,
     "csv": csv_rows,
 }
 
 
-def read_records(text: BufferedReader, spec: ImportSpec) -> Iterator[Record]:
+def read_records(text: BufferedReader, spec: VersionSpec) -> Iterator[Record]:
     """Every record of the file in order, without a byte order mark."""
     sample = text.peek()
     _refuse_other_formats(sample)

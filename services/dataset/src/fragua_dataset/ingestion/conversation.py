@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fragua_dataset.domain.import_spec import ImportSpec, ProblemCode
+from fragua_dataset.domain.problems import ProblemCode
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.problems import kind_of, pointer_to, quoted
 from fragua_dataset.ingestion.reading import Checklist, Message, Reading
 
@@ -36,11 +37,11 @@ _ROLE_HINTS = {
 }
 
 
-def read_messages(row: dict[str, Any], checklist: Checklist, spec: ImportSpec) -> Reading:
+def read_messages(row: dict[str, Any], checklist: Checklist, spec: VersionSpec) -> Reading:
     return _read(row, checklist, spec, _OPENAI)
 
 
-def read_sharegpt(row: dict[str, Any], checklist: Checklist, spec: ImportSpec) -> Reading:
+def read_sharegpt(row: dict[str, Any], checklist: Checklist, spec: VersionSpec) -> Reading:
     reading = _read(row, checklist, spec, _SHAREGPT)
     system = checklist.text(row, "system", required=False)
     if system.strip():
@@ -51,7 +52,7 @@ def read_sharegpt(row: dict[str, Any], checklist: Checklist, spec: ImportSpec) -
     return reading
 
 
-def _read(row: dict[str, Any], checklist: Checklist, spec: ImportSpec, dialect: _Dialect) -> Reading:
+def _read(row: dict[str, Any], checklist: Checklist, spec: VersionSpec, dialect: _Dialect) -> Reading:
     found = row.get(dialect.turns)
     nothing = Reading([], "", "")
     pointer = f"/{dialect.turns}"

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from io import BufferedReader
 from typing import Any
 
-from fragua_dataset.domain.import_spec import ImportSpec, ProblemCode
+from fragua_dataset.domain.problems import ProblemCode
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.encodings import guess_at
 from fragua_dataset.ingestion.json_rows import parse_value
 from fragua_dataset.ingestion.problems import Flaw, pointer_to, quoted
@@ -29,7 +30,7 @@ def column_names(first_line: str) -> list[str]:
         return []
 
 
-def csv_rows(text: BufferedReader, spec: ImportSpec) -> Iterator[Record]:
+def csv_rows(text: BufferedReader, spec: VersionSpec) -> Iterator[Record]:
     """The reading ends at a record over the limit: where the next one begins, nobody knows."""
     csv.field_size_limit(2 * spec.max_line_bytes)
     lines = _Lines(text, spec.max_line_bytes)

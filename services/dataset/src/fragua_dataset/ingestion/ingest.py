@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from fragua_dataset.domain.import_spec import ImportReport, ImportSpec, ProblemCode, parse_import_spec
+from fragua_dataset.domain.problems import ProblemCode
+from fragua_dataset.domain.version_report import VersionReport
+from fragua_dataset.domain.version_spec import VersionSpec, parse_version_spec
 from fragua_dataset.ingestion.containers import read_records
 from fragua_dataset.ingestion.problems import Flaw, ProblemLog
 from fragua_dataset.ingestion.records import Record
@@ -19,7 +21,7 @@ _SECONDS_BETWEEN_REPORTS = 0.5
 
 
 def ingest(job: JobDirectory, reporter: Reporter) -> None:
-    spec = parse_import_spec(job.read_spec())
+    spec = parse_version_spec(job.read_spec())
     watch = _Watch(reporter)
     with SourceFile(job.inputs / "source", watch.glance) as source, SplitWriter(job.outputs, spec) as split:
         watch.source = source
@@ -28,12 +30,13 @@ def ingest(job: JobDirectory, reporter: Reporter) -> None:
         valid = problems.errors == 0
         if valid:
             split.finish()
-        report = ImportReport(
+        report = VersionReport(
             valid=valid,
             rows=rows,
             train_rows=split.rows["train"] if valid else 0,
             validation_rows=split.rows["validation"] if valid else 0,
             problem_counts=dict(sorted(problems.counts.items())),
+            severities=problems.severities(),
             problems=problems.listed(),
             source=source.report(),
             files=split.file_reports() if valid else {},
@@ -64,9 +67,9 @@ class _Watch:
             self._next_report = time.monotonic() + _SECONDS_BETWEEN_REPORTS
 
 
-def _read_all(source: SourceFile, spec: ImportSpec, split: SplitWriter, watch: _Watch) -> tuple[int, ProblemLog]:
+def _read_all(source: SourceFile, spec: VersionSpec, split: SplitWriter, watch: _Watch) -> tuple[int, ProblemLog]:
     """Returns the number of rows and what is wrong with them."""
-    problems = ProblemLog()
+    problems = ProblemLog(spec.profile)
     first_records: dict[int, int] = {}
     for record in read_records(source.text(spec), spec):
         watch.rows += 1
@@ -88,7 +91,7 @@ def _read_all(source: SourceFile, spec: ImportSpec, split: SplitWriter, watch: _
     return watch.rows, problems
 
 
-def _read_row(record: Record, spec: ImportSpec) -> tuple[Example, str] | list[Flaw]:
+def _read_row(record: Record, spec: VersionSpec) -> tuple[Example, str] | list[Flaw]:
     if isinstance(record.row, list):
         return record.row
     example = example_from_row(record.row, spec)
@@ -103,20 +106,22 @@ def _duplicate_of(first: int, record: Record) -> Flaw:
     return Flaw("", ProblemCode.DUPLICATE_EXAMPLE, message, "nothing to do: the repeat is left out")
 
 
-def _judge_the_whole(split: SplitWriter, spec: ImportSpec, problems: ProblemLog) -> None:
+def _judge_the_whole(split: SplitWriter, spec: VersionSpec, problems: ProblemLog) -> None:
     if problems.errors:
         return
     examples = sum(split.rows.values())
-    if examples < spec.min_examples:
-        message = f"the file has {examples} distinct examples, expected at least {spec.min_examples}"
-        problems.add(None, Flaw("", ProblemCode.TOO_FEW_EXAMPLES, message, "add examples, or lower min_examples"))
+    if examples < spec.profile.min_examples:
+        message = f"the file has {examples} distinct examples, expected at least {spec.profile.min_examples}"
+        problems.add(
+            None, Flaw("", ProblemCode.TOO_FEW_EXAMPLES, message, "add examples, or lower min_examples of the profile")
+        )
     elif not split.balance():
         message = "all examples are one group, so nothing is held out and no evaluation can follow"
         hint = f"give the rows different questions, or different values of {spec.group_field!r}"
         problems.add(None, Flaw("", ProblemCode.SINGLE_GROUP, message, hint))
 
 
-def _write_report(report: ImportReport, path: Path) -> None:
+def _write_report(report: VersionReport, path: Path) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(report.model_dump_json(indent=2) + "\n", "utf-8")
     partial.replace(path)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from io import BufferedReader
 
-from fragua_dataset.domain.import_spec import ImportSpec, ProblemCode
+from fragua_dataset.domain.problems import ProblemCode
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.json_rows import parse_row
 from fragua_dataset.ingestion.problems import Flaw
 from fragua_dataset.ingestion.records import Record, too_long
@@ -22,7 +23,7 @@ _INSIDE_BRACKETS = re.compile(rb'[^"\[\]{}]*+(?:"' + _CHARACTERS + rb'"[^"\[\]{}
 """Goes over whole texts and commas to the next bracket."""
 
 
-def json_array(text: BufferedReader, spec: ImportSpec) -> Iterator[Record]:
+def json_array(text: BufferedReader, spec: VersionSpec) -> Iterator[Record]:
     """What is wrong with the array itself is told as its last record; the reading ends there."""
     array = _Array(text, spec.max_line_bytes)
     array.skip_space()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import BufferedReader
 
-from fragua_dataset.domain.import_spec import ImportSpec
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.json_rows import parse_row
 from fragua_dataset.ingestion.records import Record, too_long
 
 _SKIPPED_AT_ONCE = 1 << 18
 
 
-def json_lines(text: BufferedReader, spec: ImportSpec) -> Iterator[Record]:
+def json_lines(text: BufferedReader, spec: VersionSpec) -> Iterator[Record]:
     """Line ends stay on the lines: JSON takes them as white space."""
     limit = spec.max_line_bytes
     number = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from fragua_dataset.domain.import_spec import ProblemCode
+from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.ingestion.encodings import guess_at
 from fragua_dataset.ingestion.problems import Flaw, kind_of, pointer_to, quoted
 

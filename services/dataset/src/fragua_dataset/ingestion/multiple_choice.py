@@ -5,14 +5,15 @@ from __future__ import annotations
 from string import ascii_uppercase
 from typing import Any
 
-from fragua_dataset.domain.import_spec import ImportSpec, ProblemCode
+from fragua_dataset.domain.problems import ProblemCode
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.problems import kind_of, quoted
 from fragua_dataset.ingestion.reading import Checklist, Reading, turns
 
 _HINT_ANSWER = "give its index from 0, its letter or its text"
 
 
-def read_multiple_choice(row: dict[str, Any], checklist: Checklist, _spec: ImportSpec) -> Reading:
+def read_multiple_choice(row: dict[str, Any], checklist: Checklist, _spec: VersionSpec) -> Reading:
     system = checklist.text(row, "system", required=False)
     question = checklist.text(row, "question")
     choices = _read_choices(row, checklist)

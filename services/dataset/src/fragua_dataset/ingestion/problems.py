@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from fragua_dataset.domain.import_spec import Problem, ProblemCode, Severity
+from fragua_dataset.domain.problems import Problem, ProblemCode, Severity
+from fragua_dataset.domain.profile import Profile
 from fragua_platform.errors import InvalidData, Violation
 
 MAX_LISTED = 1_000
@@ -23,20 +24,24 @@ class Flaw:
 
 
 class ProblemLog:
-    def __init__(self) -> None:
+    def __init__(self, profile: Profile) -> None:
         self.counts: Counter[ProblemCode] = Counter()
+        self._severity = profile.severity
         self._listed: dict[Severity, list[Problem]] = {severity: [] for severity in Severity}
 
     def add(self, line: int | None, flaw: Flaw) -> None:
+        severity = self._severity(flaw.code)
+        if severity is None:
+            return
         self.counts[flaw.code] += 1
-        listed = self._listed[flaw.code.severity]
+        listed = self._listed[severity]
         if len(listed) < MAX_LISTED:
             listed.append(
                 Problem(
                     line=line,
                     pointer=flaw.pointer,
                     code=flaw.code,
-                    severity=flaw.code.severity,
+                    severity=severity,
                     message=flaw.message,
                     hint=flaw.hint,
                 )
@@ -44,7 +49,10 @@ class ProblemLog:
 
     @property
     def errors(self) -> int:
-        return sum(count for code, count in self.counts.items() if code.severity is Severity.ERROR)
+        return sum(count for code, count in self.counts.items() if self._severity(code) is Severity.ERROR)
+
+    def severities(self) -> dict[ProblemCode, Severity]:
+        return {code: severity for code in sorted(self.counts) if (severity := self._severity(code))}
 
     def listed(self) -> list[Problem]:
         """At most MAX_LISTED by line, the whole file's last; thousands of warnings never crowd out an error."""
@@ -55,7 +63,7 @@ class ProblemLog:
     def as_error(self, rows: int) -> InvalidData:
         errors = [problem for problem in self.listed() if problem.severity is Severity.ERROR]
         by_code = ", ".join(
-            f"{count} {code}" for code, count in self.counts.most_common() if code.severity is Severity.ERROR
+            f"{count} {code}" for code, count in self.counts.most_common() if self._severity(code) is Severity.ERROR
         )
         return InvalidData(
             f"{self.errors} errors in {rows} rows ({by_code}); first: {errors[0].place}: {errors[0].message}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fragua_dataset.domain.import_spec import ProblemCode
+from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.ingestion.encodings import misread
 from fragua_dataset.ingestion.problems import Flaw, kind_of, pointer_to
 

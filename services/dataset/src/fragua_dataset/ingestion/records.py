@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fragua_dataset.domain.import_spec import ProblemCode
+from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.ingestion.problems import Flaw
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 import xxhash
 
-from fragua_dataset.domain.import_spec import ImportSpec, ProblemCode, Shape
+from fragua_dataset.domain.problems import ProblemCode
+from fragua_dataset.domain.profile import Shape
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.conversation import read_messages, read_sharegpt
 from fragua_dataset.ingestion.multiple_choice import read_multiple_choice
 from fragua_dataset.ingestion.problems import Flaw, kind_of, pointer_to, quoted
@@ -50,7 +52,7 @@ class Example:
     """What does not keep the row from being used."""
 
 
-def example_from_row(row: dict[str, Any], spec: ImportSpec) -> Example | list[Flaw]:
+def example_from_row(row: dict[str, Any], spec: VersionSpec) -> Example | list[Flaw]:
     """The row as an example, or every reason why it is none."""
     checklist = Checklist()
     shape = spec.shape if spec.shape != "auto" else _detect_shape(row, checklist)
@@ -62,9 +64,9 @@ def example_from_row(row: dict[str, Any], spec: ImportSpec) -> Example | list[Fl
     if checklist.flaws:
         return checklist.flaws
     answer = reading.messages[-1]["content"].strip()
-    if len(answer) < spec.min_answer_chars:
-        message = f"the answer has {len(answer)} characters, expected at least {spec.min_answer_chars}"
-        hint = "write it out, or lower min_answer_chars"
+    if len(answer) < spec.profile.answer.min_chars:
+        message = f"the answer has {len(answer)} characters, expected at least {spec.profile.answer.min_chars}"
+        hint = "write it out, or lower answer.min_chars of the profile"
         checklist.add(reading.answer_at, ProblemCode.ANSWER_TOO_SHORT, message, hint)
         return checklist.flaws
     return Example(example_id, reading.messages, metadata, reading.question, checklist.warnings)
@@ -84,7 +86,7 @@ def _detect_shape(row: dict[str, Any], checklist: Checklist) -> Shape | None:
     return None
 
 
-def _read_alpaca(row: dict[str, Any], checklist: Checklist, _spec: ImportSpec) -> Reading:
+def _read_alpaca(row: dict[str, Any], checklist: Checklist, _spec: VersionSpec) -> Reading:
     system = checklist.text(row, "system", required=False)
     question = checklist.text(row, "instruction")
     context = checklist.text(row, "input", required=False)
@@ -94,7 +96,7 @@ def _read_alpaca(row: dict[str, Any], checklist: Checklist, _spec: ImportSpec) -
     return Reading(turns(system, question, answer), question, "/output")
 
 
-def _read_prompt_completion(row: dict[str, Any], checklist: Checklist, _spec: ImportSpec) -> Reading:
+def _read_prompt_completion(row: dict[str, Any], checklist: Checklist, _spec: VersionSpec) -> Reading:
     system = checklist.text(row, "system", required=False)
     question = checklist.text(row, "prompt")
     return Reading(turns(system, question, checklist.text(row, "completion")), question, "/completion")
@@ -122,7 +124,7 @@ def _metadata(
     return named | beside
 
 
-_READERS: dict[Shape, Callable[[dict[str, Any], Checklist, ImportSpec], Reading]] = {
+_READERS: dict[Shape, Callable[[dict[str, Any], Checklist, VersionSpec], Reading]] = {
     "alpaca": _read_alpaca,
     "messages": read_messages,
     "prompt_completion": _read_prompt_completion,

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fragua_dataset.domain.import_spec import FileReport, ImportSpec
+from fragua_dataset.domain.version_report import FileReport
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.compression import LONGEST_MAGIC, Unpacked, archive_of
 from fragua_platform.errors import InvalidInput
 
@@ -28,7 +29,7 @@ class SourceFile:
         self._bytes = _CountedFile(path, on_read)
         self._text: io.BufferedReader | None = None
 
-    def text(self, spec: ImportSpec) -> io.BufferedReader:
+    def text(self, spec: VersionSpec) -> io.BufferedReader:
         """What the file holds, unpacked when it is an archive."""
         archive = archive_of(self._bytes.start)
         unpacked = Unpacked(self._bytes, archive, spec, self._on_read) if archive else self._bytes

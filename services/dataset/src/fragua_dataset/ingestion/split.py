@@ -14,7 +14,9 @@ from typing import Any, BinaryIO, Literal
 import msgspec
 import xxhash
 
-from fragua_dataset.domain.import_spec import FileReport, ImportSpec, ProblemCode, SplitReport
+from fragua_dataset.domain.problems import ProblemCode
+from fragua_dataset.domain.version_report import FileReport, SplitReport
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.problems import Flaw, kind_of, pointer_to
 from fragua_dataset.ingestion.shapes import Example
 
@@ -48,7 +50,7 @@ class SplitWriter:
     empty although there are two groups, the group nearest to the border changes sides.
     """
 
-    def __init__(self, outputs: Path, spec: ImportSpec) -> None:
+    def __init__(self, outputs: Path, spec: VersionSpec) -> None:
         self._spec = spec
         self._border = spec.validation_fraction * _RANKS
         self._files: dict[Side, _OutputFile] = {
