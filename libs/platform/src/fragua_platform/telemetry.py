@@ -24,6 +24,8 @@ RPC_SECONDS: Final = Histogram(
 JOBS_FINISHED: Final = Counter(
     "fragua_jobs_finished", "Jobs that reached a terminal state, by that state", ["service", "outcome"]
 )
+"""Counted after the commit by whoever ended the job: mostly a worker, but also a client that cancels what nobody runs,
+and the keeper. A process that dies in between leaves one job uncounted."""
 JOB_SECONDS: Final = Histogram(
     "fragua_job_seconds",
     "Duration of job attempts, by how they ended",

@@ -17,7 +17,7 @@ from fragua_platform.errors import Unavailable
 from fragua_platform.jobs.job import Job
 from fragua_platform.jobs.store import JobStore, Raced
 from fragua_platform.paging import Page, PageRequest
-from fragua_platform.telemetry import current_traceparent
+from fragua_platform.telemetry import JOBS_FINISHED, current_traceparent
 
 _WATCH_SECONDS = 0.25
 _CREATE_TRIES = 5
@@ -88,7 +88,10 @@ class JobDesk:
         return await self._database.run(lambda c: self._jobs.list(c, branch, page))
 
     async def cancel(self, name: str) -> Job:
-        return await self._database.run(lambda c: self._jobs.ask_cancel(c, name))
+        job = await self._database.run(lambda c: self._jobs.ask_cancel(c, name))
+        if job.state.terminal:  # Nobody worked on it, so nobody else will count it.
+            JOBS_FINISHED.labels(self._jobs.service, job.state.value).inc()
+        return job
 
     async def pause(self, name: str) -> Job:
         return await self._database.run(lambda c: self._jobs.ask_pause(c, name))

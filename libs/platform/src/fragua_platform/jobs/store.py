@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,6 +33,8 @@ class Claim:
 
     job: Job
     won: bool
+    ended: bool = False
+    """This claim ended the job: its last worker vanished, and no further attempt is allowed."""
     retry_after: float = 0.0
     """Seconds until it is worth trying again; 0 when this message has nothing left to do."""
 
@@ -121,7 +124,7 @@ class JobStore:
         except FailedPrecondition:
             job = self._load(connection, job.id)
             return Claim(job, won=False, retry_after=_retry_after(job, now))
-        return Claim(job, won=job.state is JobState.RUNNING)
+        return Claim(job, won=job.state is JobState.RUNNING, ended=job.state.terminal)
 
     def extend(self, connection: Connection, job: Job, lease: timedelta) -> Job:
         """Heartbeat. Returns the job as it is now, with what was asked of it; `Superseded` when the lease is lost."""
@@ -172,19 +175,24 @@ class JobStore:
         return buried
 
     def requeue_vanished(self, connection: Connection, expired_before: datetime | None) -> Sequence[Job]:
-        """Queue RUNNING jobs whose lease ended before then; None takes every one, where all workers are known dead."""
+        """Queue RUNNING jobs whose lease ended before then; None takes every one, where all workers are known dead.
+
+        Returns those that this call changed, as they are now: one without attempts left is FAILED.
+        """
 
         def if_still_so(job: Job) -> Job:
-            lease_is_live = job.lease_expires and expired_before and job.lease_expires >= expired_before
-            if job.state is not JobState.RUNNING or lease_is_live:
-                return job
+            if job.lease_expires and expired_before and job.lease_expires >= expired_before:
+                raise FailedPrecondition(f"{job.name} is worked on again")
             return life.vanished(job, _now())
 
         query = sa.select(self._jobs.c.id).where(self._jobs.c.state == JobState.RUNNING.value)
         if expired_before is not None:
             query = query.where(self._jobs.c.lease_expires < expired_before)
-        running = connection.execute(query.order_by(self._jobs.c.id)).scalars().all()
-        return [self._change(connection, id_, if_still_so) for id_ in running]
+        requeued = []
+        for id_ in connection.execute(query.order_by(self._jobs.c.id)).scalars().all():
+            with suppress(FailedPrecondition):  # it ended meanwhile, or another keeper was faster
+                requeued.append(self._change(connection, id_, if_still_so))
+        return requeued
 
     def requeue_waiting(self, connection: Connection, since: datetime) -> Sequence[Job]:
         """Send a new message for jobs that are QUEUED and unchanged since then; their old one counts no more."""

@@ -78,7 +78,10 @@ class Worker:
             return
         if claim is None:
             await delivery.retry(0)
-        elif claim.won:
+            return
+        if claim.ended:
+            JOBS_FINISHED.labels(self._shop.jobs.service, claim.job.state.value).inc()
+        if claim.won:
             await self._work_on(claim.job, delivery)
         elif claim.retry_after:
             await delivery.retry(claim.retry_after)
