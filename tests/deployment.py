@@ -35,6 +35,24 @@ class SuiteProcess:
             self._process = subprocess.Popen(self._arguments, env=self._environment, stdout=log, stderr=log)
         tell_guard(f"watch {self._process.pid} {self._folder}")
 
+    @property
+    def ended(self) -> bool:
+        """Whether it stopped by itself, which a supervisor would notice."""
+        return self._process is not None and self._process.poll() is not None
+
+    def children(self) -> list[int]:
+        """Process ids of what it started: a worker's engine, while it works. Nobody is found without /proc."""
+        if self._process is None:
+            return []
+        try:
+            listed = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        except FileNotFoundError:
+            return []
+        return [int(pid) for pid in listed.split()]
+
+    def log_tail(self, lines: int = 20) -> str:
+        return "\n".join((self._folder / "log").read_text("utf-8", "replace").splitlines()[-lines:])
+
     def end(self, number: signal.Signals) -> None:
         if self._process is None:
             return
@@ -55,17 +73,25 @@ class Deployment:
     processes: dict[str, SuiteProcess]
     """By name: `trainer-serve`, `trainer-work`…"""
     servers: dict[str, Server]
+    databases: dict[str, str]
+    """URLs, by service."""
+    artifacts_url: str
 
     def endpoint(self, service: str) -> str:
         return f"127.0.0.1:{self.ports[service]}"
 
     def kill(self, name: str) -> None:
-        """kill -9 a process of the suite or a server, and bring it back as a supervisor would."""
+        """kill -9 a process of the suite or a server."""
         if name in self.servers:
             self.servers[name].kill()
-            self.servers[name].start()
         else:
             self.processes[name].end(signal.SIGKILL)
+
+    def start(self, name: str) -> None:
+        """Bring back what was killed, as a supervisor would."""
+        if name in self.servers:
+            self.servers[name].start()
+        else:
             self.processes[name].start()
 
 
@@ -73,9 +99,11 @@ class Deployment:
 def deployed(folder: Path, nats: NatsServer, postgres: PostgresServer, s3: S3Server) -> Iterator[Deployment]:
     """Migrate and start everything on a fresh database per service and a fresh bucket; stop it on the way out."""
     ports = {service: free_port() for service in SERVICES}
+    artifacts_url = s3.url_of(s3.create_bucket())
+    databases: dict[str, str] = {}
     shared = {
         "EVENTS_URL": nats.url,
-        "ARTIFACTS_URL": s3.url_of(s3.create_bucket()),
+        "ARTIFACTS_URL": artifacts_url,
         "ARTIFACTS_ACCESS_KEY": s3.access_key,
         "ARTIFACTS_SECRET_KEY": s3.secret_key,
         "LEASE_SECONDS": "3",
@@ -86,7 +114,7 @@ def deployed(folder: Path, nats: NatsServer, postgres: PostgresServer, s3: S3Ser
     processes: dict[str, SuiteProcess] = {}
     with ExitStack() as stack:
         for service in SERVICES:
-            url = postgres.create_database()
+            url = databases[service] = postgres.create_database()
             stack.callback(postgres.drop_database, url)
             own = {"DATABASE_URL": url, "DATA_DIR": str(folder / service), "PORT": str(ports[service])}
             environment = dict(os.environ) | {f"FRAGUA_{name}": value for name, value in (shared | own).items()}
@@ -103,4 +131,5 @@ def deployed(folder: Path, nats: NatsServer, postgres: PostgresServer, s3: S3Ser
             if time.monotonic() > deadline:
                 raise RuntimeError("the services did not start; their logs are in " + str(folder))
             time.sleep(0.1)
-        yield Deployment(ports, processes, {"nats": nats, "postgres": postgres, "s3": s3})
+        servers: dict[str, Server] = {"nats": nats, "postgres": postgres, "s3": s3}
+        yield Deployment(ports, processes, servers, databases, artifacts_url)

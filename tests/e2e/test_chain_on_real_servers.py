@@ -85,6 +85,7 @@ def _killer(deployment: Deployment) -> OnStatus:
         if status.state == job_pb2.JOB_STATE_RUNNING and _at_work(service, status):
             for name in left.pop(service, ()):
                 await asyncio.to_thread(deployment.kill, name)
+                await asyncio.to_thread(deployment.start, name)
 
     return on_status
 
