@@ -37,6 +37,10 @@ def contents(path: Path) -> dict[str, bytes]:
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
+async def keys_below(store: ArtifactStore) -> set[str]:
+    return {key async for key in store.list(PREFIX)}
+
+
 async def test_a_published_folder_is_fetched_as_it_was(store: ArtifactStore, tmp_path: Path) -> None:
     files = {"adapter_config.json": b"{}", "diseño/año.txt": "ñandú".encode(), ".gitattributes": b"*", "empty": b""}
 
@@ -66,7 +70,7 @@ async def test_without_its_manifest_a_folder_is_not_there(store: ArtifactStore, 
         await load_bundle(store, PREFIX)
 
 
-async def test_leftovers_of_a_dead_writer_neither_block_nor_show(store: ArtifactStore, tmp_path: Path) -> None:
+async def test_leftovers_of_a_dead_writer_neither_block_nor_show_nor_stay(store: ArtifactStore, tmp_path: Path) -> None:
     await store.put_bytes(f"{PREFIX}/same", b"same")
     await store.put_bytes(f"{PREFIX}/weights", b"of a writer that died")
     files = {"same": b"same", "weights": b"of its successor"}
@@ -76,7 +80,20 @@ async def test_leftovers_of_a_dead_writer_neither_block_nor_show(store: Artifact
     await fetch_bundle(store, PREFIX, tmp_path / "inputs")
     assert contents(tmp_path / "inputs") == files
     assert published.manifest.file("same").key == f"{PREFIX}/same"
-    assert await store.get_bytes(f"{PREFIX}/weights") == b"of a writer that died"
+    assert await keys_below(store) == {f"{PREFIX}/manifest.json"} | {file.key for file in published.manifest.files}
+
+
+async def test_a_writer_that_comes_too_late_removes_what_it_and_others_left(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    published = await publish_bundle(store, PREFIX, folder(tmp_path / "first", {"weights": b"first"}))
+    await store.put_bytes(f"{PREFIX}/retry-0a1b2c3d/weights", b"of a writer that died")
+    await store.put_bytes(f"{PREFIX}0/weights", b"of adapter 30, which is another folder")
+
+    assert await publish_bundle(store, PREFIX, folder(tmp_path / "second", {"weights": b"second"})) == published
+
+    assert await keys_below(store) == {f"{PREFIX}/manifest.json", f"{PREFIX}/weights"}
+    assert await store.get_bytes(f"{PREFIX}0/weights") == b"of adapter 30, which is another folder"
 
 
 async def test_racing_publishers_end_with_one_bundle(place: ArtifactPlace, tmp_path: Path) -> None:
@@ -88,6 +105,8 @@ async def test_racing_publishers_end_with_one_bundle(place: ArtifactPlace, tmp_p
     assert len({bundle.manifest_sha256 for bundle in bundles}) == 1
     assert await fetch_bundle(place.open(), PREFIX, tmp_path / "inputs") == bundles[0]
     assert contents(tmp_path / "inputs") in racers
+    store = place.open()
+    assert await keys_below(store) == {f"{PREFIX}/manifest.json"} | {file.key for file in bundles[0].manifest.files}
 
 
 async def test_a_tampered_file_is_refused(store: ArtifactStore, place: ArtifactPlace, tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 A bundle at `models/lora/tutor/3` is a set of objects below that prefix plus `manifest.json`, which lists each file
 with its key, size and sha256. Readers go by the manifest alone, so leftovers of a writer that died are never seen.
 
-Writers may race: a worker that lost its lease can still be uploading while its successor publishes. Nobody overwrites
-and nobody deletes; a file whose key is taken by other bytes goes to a folder of its own, and the manifest, created
-conditionally, decides the one winner.
+Writers may race: a worker that lost its lease can still be uploading while its successor publishes. Nobody overwrites;
+a file whose key is taken by other bytes goes to a folder of its own, and the manifest, created conditionally, decides
+the one winner. From then on whatever it does not list is waste, and whoever published or came too late removes it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+import structlog
 from pydantic import ValidationError
 
 from fragua_platform.artifacts.manifest import Bundle, Manifest, ManifestFile
 from fragua_platform.artifacts.store import ArtifactRef, ArtifactStore
-from fragua_platform.errors import AlreadyExists, Corrupted, NotFound
+from fragua_platform.errors import AlreadyExists, Corrupted, FraguaError, NotFound
+
+log = structlog.get_logger()
 
 MANIFEST = "manifest.json"
 
@@ -33,7 +36,7 @@ async def publish_bundle(
     When another writer published first, theirs is returned: the folder is complete, whoever made it.
     """
     if existing := await find_bundle(store, prefix):
-        return existing
+        return await _without_waste(store, existing)
     files = []
     for name in await asyncio.to_thread(_files_below, directory):
         ref = await _put_beside_leftovers(store, prefix, name, directory / name)
@@ -44,8 +47,8 @@ async def publish_bundle(
         # The manifest goes last: readers take its presence as proof of completeness.
         await store.put_bytes(f"{prefix}/{MANIFEST}", content)
     except AlreadyExists:
-        return await load_bundle(store, prefix)
-    return Bundle(manifest=manifest, manifest_sha256=hashlib.sha256(content).hexdigest())
+        return await _without_waste(store, await load_bundle(store, prefix))
+    return await _without_waste(store, Bundle(manifest=manifest, manifest_sha256=hashlib.sha256(content).hexdigest()))
 
 
 def _files_below(directory: Path) -> list[str]:
@@ -58,6 +61,23 @@ async def _put_beside_leftovers(store: ArtifactStore, prefix: str, name: str, pa
         return await store.put_file(f"{prefix}/{name}", path)
     except AlreadyExists:
         return await store.put_file(f"{prefix}/retry-{secrets.token_hex(4)}/{name}", path)
+
+
+async def _without_waste(store: ArtifactStore, bundle: Bundle) -> Bundle:
+    """Remove what writers that died or lost left beside the bundle.
+
+    Before there is a manifest any file may yet be listed, so nobody removes one; now a writer that is still at work
+    cannot win any more, and misses nothing.
+    """
+    listed = {file.key for file in bundle.manifest.files} | {f"{bundle.prefix}/{MANIFEST}"}
+    try:
+        async for key in store.list(bundle.prefix):
+            if key not in listed:
+                await store.delete(key)
+    except FraguaError as error:
+        # It takes room, and the bundle is whole.
+        log.warning("waste_left_behind", prefix=bundle.prefix, reason=error.reason, message=error.message)
+    return bundle
 
 
 async def find_bundle(store: ArtifactStore, prefix: str) -> Bundle | None:
