@@ -32,6 +32,7 @@ from fragua_platform.jobs.attempt import Workshop
 from fragua_platform.jobs.keeper import JobKeeper
 from fragua_platform.jobs.kind import JobKind
 from fragua_platform.jobs.store import JobStore
+from fragua_platform.jobs.sweep import sweep_checkpoints
 from fragua_platform.jobs.worker import Worker
 from fragua_platform.jobs.workplace import own_workplace
 from fragua_platform.logging import configure_logging
@@ -191,7 +192,8 @@ async def serving(
         stack.push_async_callback(letters.stop)
         await keeper.recover()
         cleaning = forget_old_messages(resources.database, outbox, Inbox(definition.metadata.tables["inbox"]))
-        await stack.enter_async_context(running(relay.run(), keeper.run(), cleaning))
+        sweeping = sweep_checkpoints(resources.database, service.jobs, resources.artifacts)
+        await stack.enter_async_context(running(relay.run(), keeper.run(), cleaning, sweeping))
         server = GrpcServer(
             service.api,
             host=settings.host,

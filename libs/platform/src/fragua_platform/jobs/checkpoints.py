@@ -17,6 +17,7 @@ from fragua_platform.jobs.patience import patiently
 
 log = structlog.get_logger()
 
+CHECKPOINTS = "checkpoints"
 _KEPT = 2
 """The latest one, and the one before in case it turns out to be damaged."""
 _LAST_UPLOAD_SECONDS = 5.0
@@ -30,7 +31,8 @@ class Checkpoints:
     ) -> None:
         """`require_lease` raises `Superseded` for a worker that lost the job: it must not touch its checkpoints."""
         self._store = store
-        self._prefix = f"checkpoints/{job_id}"
+        self._job_id = job_id
+        self._prefix = f"{CHECKPOINTS}/{job_id}"
         self._require_lease = require_lease
         self._patience = patience
         self._uploads: set[asyncio.Task[None]] = set()
@@ -98,8 +100,7 @@ class Checkpoints:
     async def forget(self) -> None:
         """Remove them all: the job has ended."""
         await self.abandon()
-        async for key in self._store.list(self._prefix):
-            await self._store.delete(key)
+        await forget_checkpoints(self._store, self._job_id)
 
     async def _steps(self) -> list[str]:
         suffix = f"/{MANIFEST}"
@@ -112,3 +113,8 @@ class Checkpoints:
         await self._store.delete(f"{prefix}/{MANIFEST}")
         async for key in self._store.list(prefix):
             await self._store.delete(key)
+
+
+async def forget_checkpoints(store: ArtifactStore, job_id: str) -> None:
+    async for key in store.list(f"{CHECKPOINTS}/{job_id}"):
+        await store.delete(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -205,6 +205,11 @@ class JobStore:
         )
         waiting = connection.execute(query.order_by(self._jobs.c.id)).scalars().all()
         return [self._change(connection, id_, touched, enqueue=True) for id_ in waiting]
+
+    def ended_among(self, connection: Connection, job_ids: Collection[str], before: datetime) -> Sequence[str]:
+        """Those of `job_ids` that are jobs of this service and ended before then."""
+        query = sa.select(self._jobs.c.id).where(self._jobs.c.id.in_(job_ids), self._jobs.c.ended < before)
+        return connection.execute(query.order_by(self._jobs.c.id)).scalars().all()
 
     def count_waiting(self, connection: Connection) -> int:
         query = sa.select(sa.func.count()).where(self._jobs.c.state == JobState.QUEUED.value)
