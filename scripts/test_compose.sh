@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Proves docker-compose.yml on a real Docker engine: builds the images, brings the stack up on random passwords, looks
-# at how it is locked down, runs the demo against it while a training worker is killed, and tears everything down.
+# at how it is locked down, runs the demo against it while a training worker is killed, starts it again as production
+# with mutual TLS, and tears everything down.
 # `make test-compose` calls it; `.venv` has to exist. TEST_COMPOSE_PORT moves its five ports on 127.0.0.1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +16,9 @@ services=(dataset trainer evaluator exporter)
 
 compose() { docker compose --project-name "$project" --env-file "$scratch/env" "$@"; }
 # As above with the passwords of .env.example, in a project of its own.
-compose_with_example() { FRAGUA_ENVIRONMENT=production docker compose --project-name "$project-example" --env-file .env.example "$@"; }
+compose_with_example() {
+  FRAGUA_ENVIRONMENT=production docker compose -f docker-compose.yml --project-name "$project-example" --env-file .env.example "$@"
+}
 fail() { echo "test-compose: $*" >&2; exit 1; }
 ask_database() { compose exec -T postgres psql -XAtq -U postgres -d fragua -c "$1"; }
 
@@ -61,16 +64,22 @@ write_settings() {
 
 check_files() {
   compose config --quiet
-  local override
+  local override all=()
   for override in deploy/compose/*.yml; do
-    FRAGUA_TLS_DIR=/nowhere POSTGRES_IMAGE=postgres NATS_IMAGE=nats S3_IMAGE=s3 \
-      compose -f docker-compose.yml -f "$override" config --quiet || fail "$override is broken"
+    all+=(-f "$override")
+    check_overrides -f "$override"
   done
+  check_overrides "${all[@]}"
   local said
   if said=$(docker compose --project-name "$project" --env-file /dev/null config --quiet 2>&1); then
     fail "the stack would start without passwords"
   fi
   grep -q 'copy .env.example to .env' <<<"$said" || fail "missing settings are not explained: $said"
+}
+
+check_overrides() {
+  FRAGUA_TLS_DIR=/nowhere POSTGRES_IMAGE=postgres NATS_IMAGE=nats S3_IMAGE=s3 \
+    compose -f docker-compose.yml "$@" config --quiet || fail "docker-compose.yml does not work with $*"
 }
 
 # One after the other: each shows its own time, and the later ones find the shared layers.
@@ -191,13 +200,51 @@ print(f"test-compose: base {base:.1%}, tuned {tuned:.1%}, answer {report['export
 PYTHON
 }
 
-restart_and_download_again() {
-  local name
+# On the same volumes: what an operator does who takes a trial into service.
+restart_as_production() {
+  deploy/compose/make-certificates.sh "$scratch/tls"
+  {
+    echo "FRAGUA_TLS_DIR=$scratch/tls/services"
+    echo "POSTGRES_IMAGE=$(image_of postgres)"
+    echo "NATS_IMAGE=$(image_of nats)"
+    echo "S3_IMAGE=$(image_of minio)"
+  } >>"$scratch/env"
   compose down --timeout 30 >"$scratch/down.log" 2>&1
+  export COMPOSE_FILE=docker-compose.yml:deploy/compose/production.yml
   start
+}
+
+image_of() {
+  compose config --format json |
+    .venv/bin/python -c 'import json, sys; print(json.load(sys.stdin)["services"][sys.argv[1]]["image"])' "$1"
+}
+
+fragua() { .venv/bin/fragua --endpoint "127.0.0.1:$port" "$@"; }
+
+check_tls() {
+  export FRAGUA_TLS_CA_FILE=$scratch/tls/client/ca.crt
+  export FRAGUA_TLS_CERT_FILE=$scratch/tls/client/tls.crt FRAGUA_TLS_KEY_FILE=$scratch/tls/client/tls.key
+  refused_without FRAGUA_TLS_CERT_FILE FRAGUA_TLS_KEY_FILE
+  refused_without FRAGUA_TLS_CA_FILE FRAGUA_TLS_CERT_FILE FRAGUA_TLS_KEY_FILE
+  # A job of a worker, then calls on which a service has to ask others: it shows them its own certificate.
+  { fragua dataset import examples/facts/instructions.jsonl --name over-tls &&
+      fragua train start --dataset over-tls --base tiny-base --validate-only &&
+      fragua eval run --adapter 1 --dataset over-tls --validate-only &&
+      fragua export create --adapter 1 --quant f16 --validate-only
+  } >"$scratch/tls.log" 2>&1 || { cat "$scratch/tls.log"; fail "the services do not work over TLS"; }
+}
+
+refused_without() {
+  local said status=0
+  said=$(env "${@/#/-u}" .venv/bin/fragua --endpoint "127.0.0.1:$port" --patience 1 branch list 2>&1) || status=$?
+  ((status == 4)) || fail "a client without $* is not left standing: $said"
+}
+
+download_again() {
+  local name
   name=$(.venv/bin/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["export"]["name"])' \
     "$scratch/.fragua/demo/report.json")
-  .venv/bin/fragua --endpoint "127.0.0.1:$port" export download "$name" --to "$scratch/again" >"$scratch/again.log" 2>&1 ||
+  fragua export download "$name" --to "$scratch/again" >"$scratch/again.log" 2>&1 ||
     { cat "$scratch/again.log"; fail "$name cannot be downloaded after a restart"; }
   cmp "$scratch/.fragua/demo/Modelfile" "$scratch/again/Modelfile"
   local file
@@ -223,4 +270,6 @@ stage "checking the refusal of example passwords" check_example_passwords
 start_demo
 stage "running the demo until its training is under way, and killing the worker" kill_worker_midway
 stage "finishing the demo" finish_demo
-stage "restarting the whole stack and downloading the model again" restart_and_download_again
+stage "restarting the whole stack as production" restart_as_production
+stage "checking mutual TLS" check_tls
+stage "downloading the model again" download_again
