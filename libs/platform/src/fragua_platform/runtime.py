@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -70,8 +70,11 @@ class Service:
     name: str
     api: Sequence[GrpcService]
     jobs: JobStore
-    kind: JobKind
+    kinds: Mapping[str, JobKind]
+    """What the worker makes of a job, by its kind."""
     reactions: Sequence[Reaction] = ()
+    loops: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    """What runs beside the API for as long as it serves, in every replica: it has to share its work through SQL."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,9 @@ async def serving(
         await keeper.recover()
         cleaning = forget_old_messages(resources.database, outbox, Inbox(definition.metadata.tables["inbox"]))
         sweeping = sweep_checkpoints(resources.database, service.jobs, resources.artifacts)
-        await stack.enter_async_context(running(relay.run(), keeper.run(), cleaning, sweeping))
+        await stack.enter_async_context(
+            running(relay.run(), keeper.run(), cleaning, sweeping, *(loop() for loop in service.loops))
+        )
         server = GrpcServer(
             service.api,
             host=settings.host,
@@ -215,7 +220,7 @@ async def working(settings: S, service: Service, resources: Resources) -> AsyncI
                 database=resources.database,
                 jobs=service.jobs,
                 artifacts=resources.artifacts,
-                kind=service.kind,
+                kinds=service.kinds,
                 directory=directory,
                 lease=lease_of(settings),
                 io_patience=timedelta(seconds=settings.io_patience_seconds),

@@ -34,7 +34,7 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
             )
         ],
         jobs=jobs,
-        kind=ImportWork(store),
+        kinds={"import": ImportWork(store)},
     )
 
 

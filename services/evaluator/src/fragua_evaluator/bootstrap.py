@@ -38,7 +38,7 @@ def build(settings: EvaluatorSettings, resources: Resources) -> Service:
             )
         ],
         jobs=jobs,
-        kind=EvaluationWork(resources.artifacts),
+        kinds={"evaluation": EvaluationWork(resources.artifacts)},
         reactions=reactions(evaluations),
     )
 

@@ -36,7 +36,7 @@ def build(settings: ExporterSettings, resources: Resources) -> Service:
             )
         ],
         jobs=jobs,
-        kind=ExportWork(resources.artifacts),
+        kinds={"export": ExportWork(resources.artifacts)},
     )
 
 

@@ -44,7 +44,7 @@ def build(settings: TrainerSettings, resources: Resources) -> Service:
             )
         ],
         jobs=jobs,
-        kind=TrainingWork(database, store, registry, registry),
+        kinds={"training": TrainingWork(database, store, registry, registry)},
         reactions=reactions(database, Inbox(metadata.tables["inbox"]), registry),
     )
 

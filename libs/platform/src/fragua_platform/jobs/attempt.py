@@ -67,7 +67,7 @@ class Workshop:
     database: Database
     jobs: JobStore
     artifacts: ArtifactStore
-    kind: JobKind
+    kinds: Mapping[str, JobKind]
     directory: Path
     lease: timedelta
     io_patience: timedelta
@@ -80,7 +80,8 @@ class Attempt:
         self._job = job
         self._extend_delivery = extend_delivery
         self._directory = JobDirectory(workshop.directory / f"{job.id}-{job.attempt}")
-        self._engine = EngineProcess(workshop.kind.engine, self._directory.root)
+        self._kind = workshop.kinds[job.kind]
+        self._engine = EngineProcess(self._kind.engine, self._directory.root)
         self._checkpoints = Checkpoints(workshop.artifacts, job.id, self._require_lease, workshop.io_patience)
         self._progress = ProgressBook()
         self._asked = {why: asyncio.get_running_loop().create_future() for why in Stop}
@@ -147,7 +148,7 @@ class Attempt:
 
     async def _salvage(self) -> Mapping[str, Any]:
         try:
-            return await self._unless(Stop.LOST, self._patiently(self._shop.kind.salvage, self._job, self._directory))
+            return await self._unless(Stop.LOST, self._patiently(self._kind.salvage, self._job, self._directory))
         except (FraguaError, Stopped):
             log.warning("nothing_salvaged", job=self._job.name, exc_info=True)
         except Exception:
@@ -173,7 +174,7 @@ class Attempt:
     # --- the story
 
     async def _work(self) -> Mapping[str, Any]:
-        kind, job = self._shop.kind, self._job
+        kind, job = self._kind, self._job
         published = await self._unless(Stop.GIVE_BACK, self._patiently(kind.find_published, job))
         if published is not None:
             return published
@@ -187,7 +188,7 @@ class Attempt:
     async def _prepare(self) -> None:
         self._progress.begin("fetching inputs")
         await asyncio.to_thread(self._directory.inputs.mkdir, parents=True, exist_ok=True)
-        await self._patiently(self._shop.kind.prepare, self._job, self._directory)
+        await self._patiently(self._kind.prepare, self._job, self._directory)
         await self._patiently(self._checkpoints.fetch_latest, self._directory.inputs / "checkpoint")
 
     async def _run_engine(self) -> None:
@@ -251,7 +252,7 @@ class Attempt:
             if news:
                 now = jobs.record_progress(connection, job, news.progress, tell=news.event)
                 for measurement in news.measurements:
-                    self._shop.kind.record_metrics(connection, job, measurement.step, measurement.values)
+                    self._kind.record_metrics(connection, job, measurement.step, measurement.values)
             return now or jobs.get(connection, job.name)
 
         found = await self._write(exchange)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from fragua.common.v1 import artifact_pb2 as fragua_dot_common_dot_v1_dot_artifact__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&fragua/dataset/v1/dataset_events.proto\x12\x11\x66ragua.dataset.v1\x1a\x1f\x66ragua/common/v1/artifact.proto\"\x9f\x01\n\x13\x44\x61tasetVersionReady\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x02 \x01(\t\x12\x17\n\x0ftrain_row_count\x18\x03 \x01(\x03\x12\x1c\n\x14validation_row_count\x18\x04 \x01(\x03\x12(\n\x06\x62undle\x18\x05 \x01(\x0b\x32\x18.fragua.common.v1.Bundle\"\xc6\x01\n\x15\x44\x61tasetVersionInvalid\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x02 \x01(\t\x12P\n\rcount_by_code\x18\x03 \x03(\x0b\x32\x39.fragua.dataset.v1.DatasetVersionInvalid.CountByCodeEntry\x1a\x32\n\x10\x43ountByCodeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&fragua/dataset/v1/dataset_events.proto\x12\x11\x66ragua.dataset.v1\x1a\x1f\x66ragua/common/v1/artifact.proto\"\x9f\x01\n\x13\x44\x61tasetVersionReady\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x02 \x01(\t\x12\x17\n\x0ftrain_row_count\x18\x03 \x01(\x03\x12\x1c\n\x14validation_row_count\x18\x04 \x01(\x03\x12(\n\x06\x62undle\x18\x05 \x01(\x0b\x32\x18.fragua.common.v1.Bundle\"\xc6\x01\n\x15\x44\x61tasetVersionInvalid\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x02 \x01(\t\x12P\n\rcount_by_code\x18\x03 \x03(\x0b\x32\x39.fragua.dataset.v1.DatasetVersionInvalid.CountByCodeEntry\x1a\x32\n\x10\x43ountByCodeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x80\x01\n\x1e\x44\x61tasetVersionAwaitingApproval\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x02 \x01(\t\x12\x17\n\x0ftrain_row_count\x18\x03 \x01(\x03\x12\x1c\n\x14validation_row_count\x18\x04 \x01(\x03\"c\n\x16\x44\x61tasetVersionReviewed\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x02 \x01(\t\x12\x10\n\x08reviewer\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xec\x01\n\x10\x41ttemptsIngested\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x03\x12\x16\n\x0e\x62\x65low_accuracy\x18\x03 \x01(\x03\x12`\n\x18samples_by_exercise_type\x18\x04 \x03(\x0b\x32>.fragua.dataset.v1.AttemptsIngested.SamplesByExerciseTypeEntry\x1a<\n\x1aSamplesByExerciseTypeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"u\n\x0cTriggerFired\x12\x0f\n\x07trigger\x18\x01 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x02 \x01(\t\x12\x0e\n\x06\x66iring\x18\x03 \x01(\t\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\x12\x0b\n\x03why\x18\x05 \x01(\t\x12\x18\n\x10\x64\x61taset_versions\x18\x06 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +34,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DATASETVERSIONINVALID_COUNTBYCODEENTRY']._loaded_options = None
   _globals['_DATASETVERSIONINVALID_COUNTBYCODEENTRY']._serialized_options = b'8\001'
+  _globals['_ATTEMPTSINGESTED_SAMPLESBYEXERCISETYPEENTRY']._loaded_options = None
+  _globals['_ATTEMPTSINGESTED_SAMPLESBYEXERCISETYPEENTRY']._serialized_options = b'8\001'
   _globals['_DATASETVERSIONREADY']._serialized_start=95
   _globals['_DATASETVERSIONREADY']._serialized_end=254
   _globals['_DATASETVERSIONINVALID']._serialized_start=257
   _globals['_DATASETVERSIONINVALID']._serialized_end=455
   _globals['_DATASETVERSIONINVALID_COUNTBYCODEENTRY']._serialized_start=405
   _globals['_DATASETVERSIONINVALID_COUNTBYCODEENTRY']._serialized_end=455
+  _globals['_DATASETVERSIONAWAITINGAPPROVAL']._serialized_start=458
+  _globals['_DATASETVERSIONAWAITINGAPPROVAL']._serialized_end=586
+  _globals['_DATASETVERSIONREVIEWED']._serialized_start=588
+  _globals['_DATASETVERSIONREVIEWED']._serialized_end=687
+  _globals['_ATTEMPTSINGESTED']._serialized_start=690
+  _globals['_ATTEMPTSINGESTED']._serialized_end=926
+  _globals['_ATTEMPTSINGESTED_SAMPLESBYEXERCISETYPEENTRY']._serialized_start=866
+  _globals['_ATTEMPTSINGESTED_SAMPLESBYEXERCISETYPEENTRY']._serialized_end=926
+  _globals['_TRIGGERFIRED']._serialized_start=928
+  _globals['_TRIGGERFIRED']._serialized_end=1045
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from fragua.dataset.v1 import branch_policy_pb2 as fragua_dot_dataset_dot_v1_dot_branch__policy__pb2
 from fragua.dataset.v1 import dataset_pb2 as fragua_dot_dataset_dot_v1_dot_dataset__pb2
 from fragua.dataset.v1 import dataset_service_pb2 as fragua_dot_dataset_dot_v1_dot_dataset__service__pb2
 
@@ -50,9 +51,29 @@ class DatasetServiceStub:
                 request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListBranchesRequest.SerializeToString,
                 response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListBranchesResponse.FromString,
                 _registered_method=True)
+        self.GetBranchPolicy = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/GetBranchPolicy',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetBranchPolicyRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_branch__policy__pb2.BranchPolicy.FromString,
+                _registered_method=True)
+        self.UpdateBranchPolicy = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/UpdateBranchPolicy',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.UpdateBranchPolicyRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_branch__policy__pb2.BranchPolicy.FromString,
+                _registered_method=True)
         self.ImportDataset = channel.stream_unary(
                 '/fragua.dataset.v1.DatasetService/ImportDataset',
                 request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ImportDatasetRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.GetUpload = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/GetUpload',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetUploadRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.Upload.FromString,
+                _registered_method=True)
+        self.ImportDatasetObject = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/ImportDatasetObject',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ImportDatasetObjectRequest.SerializeToString,
                 response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
                 _registered_method=True)
         self.GetDatasetVersion = channel.unary_unary(
@@ -80,6 +101,96 @@ class DatasetServiceStub:
                 request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.CancelDatasetImportRequest.SerializeToString,
                 response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
                 _registered_method=True)
+        self.FixDatasetVersion = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/FixDatasetVersion',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.FixDatasetVersionRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.FilterDatasetVersion = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/FilterDatasetVersion',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.FilterDatasetVersionRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.SplitDatasetVersion = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/SplitDatasetVersion',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SplitDatasetVersionRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.MergeDatasetVersions = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/MergeDatasetVersions',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.MergeDatasetVersionsRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.SynthesizeDataset = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/SynthesizeDataset',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SynthesizeDatasetRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.ListDatasetRows = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/ListDatasetRows',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetRowsRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetRowsResponse.FromString,
+                _registered_method=True)
+        self.SampleDatasetRows = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/SampleDatasetRows',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SampleDatasetRowsRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SampleDatasetRowsResponse.FromString,
+                _registered_method=True)
+        self.GetDatasetAudit = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/GetDatasetAudit',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetDatasetAuditRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetAudit.FromString,
+                _registered_method=True)
+        self.DiffDatasetVersions = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/DiffDatasetVersions',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.DiffDatasetVersionsRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.DiffDatasetVersionsResponse.FromString,
+                _registered_method=True)
+        self.ApproveDatasetVersion = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/ApproveDatasetVersion',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ApproveDatasetVersionRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.RejectDatasetVersion = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/RejectDatasetVersion',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.RejectDatasetVersionRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.ArchiveDatasetVersion = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/ArchiveDatasetVersion',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ArchiveDatasetVersionRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.SignDatasetVersion = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/SignDatasetVersion',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SignDatasetVersionRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+                _registered_method=True)
+        self.VerifyDatasetVersion = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/VerifyDatasetVersion',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.VerifyDatasetVersionRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVerification.FromString,
+                _registered_method=True)
+        self.ConvertDatasetVersion = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/ConvertDatasetVersion',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ConvertDatasetVersionRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.FromString,
+                _registered_method=True)
+        self.GetDatasetConversion = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/GetDatasetConversion',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetDatasetConversionRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.FromString,
+                _registered_method=True)
+        self.WatchDatasetConversion = channel.unary_stream(
+                '/fragua.dataset.v1.DatasetService/WatchDatasetConversion',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.WatchDatasetConversionRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.FromString,
+                _registered_method=True)
+        self.DownloadDatasetFile = channel.unary_stream(
+                '/fragua.dataset.v1.DatasetService/DownloadDatasetFile',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.DownloadDatasetFileRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.DownloadDatasetFileResponse.FromString,
+                _registered_method=True)
 
 
 class DatasetServiceServicer:
@@ -104,10 +215,39 @@ class DatasetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetBranchPolicy(self, request, context):
+        """The thresholds and rules of a branch; the packaged ones until somebody changes them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateBranchPolicy(self, request, context):
+        """Replaces the policy whole. ABORTED when `etag` is not the current one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportDataset(self, request_iterator, context):
         """Receives a file and queues its validation. The first message carries the header, every later one a chunk of
         256 KiB to 1 MiB. Answers as soon as all bytes are safe in the store, with a version in VALIDATING.
-        A stream that breaks leaves nothing behind; send it again with the same request_id.
+        A stream that breaks leaves nothing behind, unless the header says `resumable`: then the bytes that came are kept
+        for a day, GetUpload tells how many, and the next stream begins there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUpload(self, request, context):
+        """What came of a resumable stream so far. NOT_FOUND when nothing is kept: begin at 0.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportDatasetObject(self, request, context):
+        """Imports an object that is already in the artifact store, under one of the prefixes of FRAGUA_IMPORT_PREFIXES.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,6 +287,131 @@ class DatasetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FixDatasetVersion(self, request, context):
+        """Derive a new version; the parents stay as they are. Each answers with a version in VALIDATING.
+        Repairs what the named fixers can repair. The rows keep their number, unless dropping was asked, and their side.
+        A version that was INVALID can be mended too: its source file is read again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FilterDatasetVersion(self, request, context):
+        """Keeps the rows that meet every condition, each on its side.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SplitDatasetVersion(self, request, context):
+        """Divides the same rows anew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergeDatasetVersions(self, request, context):
+        """Joins the rows of several versions of one branch and divides them anew; each row tells where it came from.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SynthesizeDataset(self, request, context):
+        """Generates examples from seed concepts with a language model and makes a version of those that score well enough.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDatasetRows(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SampleDatasetRows(self, request, context):
+        """Rows by chance; the same seed and size give the same rows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDatasetAudit(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffDatasetVersions(self, request, context):
+        """What differs between two versions of one branch, row by row and field by field.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveDatasetVersion(self, request, context):
+        """AWAITING_APPROVAL becomes READY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RejectDatasetVersion(self, request, context):
+        """AWAITING_APPROVAL becomes REJECTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveDatasetVersion(self, request, context):
+        """READY or REJECTED becomes ARCHIVED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignDatasetVersion(self, request, context):
+        """Keeps a signature that the client made; the private key never travels. One that does not fit is refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyDatasetVersion(self, request, context):
+        """Reads every file of the version again: digests, every row's id, signatures.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConvertDatasetVersion(self, request, context):
+        """Writes a version for other programs. Idempotent by version and format.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDatasetConversion(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchDatasetConversion(self, request, context):
+        """Sends the conversion now and after every change, and ends after a terminal state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadDatasetFile(self, request, context):
+        """The bytes of one file of a version or conversion from an offset on, so that a broken download goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DatasetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -165,9 +430,29 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListBranchesRequest.FromString,
                     response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListBranchesResponse.SerializeToString,
             ),
+            'GetBranchPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBranchPolicy,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetBranchPolicyRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_branch__policy__pb2.BranchPolicy.SerializeToString,
+            ),
+            'UpdateBranchPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateBranchPolicy,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.UpdateBranchPolicyRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_branch__policy__pb2.BranchPolicy.SerializeToString,
+            ),
             'ImportDataset': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportDataset,
                     request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ImportDatasetRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.SerializeToString,
+            ),
+            'GetUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUpload,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetUploadRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.Upload.SerializeToString,
+            ),
+            'ImportDatasetObject': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportDatasetObject,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ImportDatasetObjectRequest.FromString,
                     response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.SerializeToString,
             ),
             'GetDatasetVersion': grpc.unary_unary_rpc_method_handler(
@@ -194,6 +479,96 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     servicer.CancelDatasetImport,
                     request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.CancelDatasetImportRequest.FromString,
                     response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.SerializeToString,
+            ),
+            'FixDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.FixDatasetVersion,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.FixDatasetVersionRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.SerializeToString,
+            ),
+            'FilterDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.FilterDatasetVersion,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.FilterDatasetVersionRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.SerializeToString,
+            ),
+            'SplitDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.SplitDatasetVersion,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SplitDatasetVersionRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.SerializeToString,
+            ),
+            'MergeDatasetVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeDatasetVersions,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.MergeDatasetVersionsRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.SerializeToString,
+            ),
+            'SynthesizeDataset': grpc.unary_unary_rpc_method_handler(
+                    servicer.SynthesizeDataset,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SynthesizeDatasetRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.SerializeToString,
+            ),
+            'ListDatasetRows': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDatasetRows,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetRowsRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetRowsResponse.SerializeToString,
+            ),
+            'SampleDatasetRows': grpc.unary_unary_rpc_method_handler(
+                    servicer.SampleDatasetRows,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SampleDatasetRowsRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SampleDatasetRowsResponse.SerializeToString,
+            ),
+            'GetDatasetAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDatasetAudit,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetDatasetAuditRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetAudit.SerializeToString,
+            ),
+            'DiffDatasetVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffDatasetVersions,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.DiffDatasetVersionsRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.DiffDatasetVersionsResponse.SerializeToString,
+            ),
+            'ApproveDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveDatasetVersion,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ApproveDatasetVersionRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.SerializeToString,
+            ),
+            'RejectDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.RejectDatasetVersion,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.RejectDatasetVersionRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.SerializeToString,
+            ),
+            'ArchiveDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveDatasetVersion,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ArchiveDatasetVersionRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.SerializeToString,
+            ),
+            'SignDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignDatasetVersion,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SignDatasetVersionRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.SerializeToString,
+            ),
+            'VerifyDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyDatasetVersion,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.VerifyDatasetVersionRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVerification.SerializeToString,
+            ),
+            'ConvertDatasetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConvertDatasetVersion,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ConvertDatasetVersionRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.SerializeToString,
+            ),
+            'GetDatasetConversion': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDatasetConversion,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetDatasetConversionRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.SerializeToString,
+            ),
+            'WatchDatasetConversion': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchDatasetConversion,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.WatchDatasetConversionRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.SerializeToString,
+            ),
+            'DownloadDatasetFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadDatasetFile,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.DownloadDatasetFileRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.DownloadDatasetFileResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -288,6 +663,60 @@ class DatasetService:
             _registered_method=True)
 
     @staticmethod
+    def GetBranchPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/GetBranchPolicy',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetBranchPolicyRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_branch__policy__pb2.BranchPolicy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateBranchPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/UpdateBranchPolicy',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.UpdateBranchPolicyRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_branch__policy__pb2.BranchPolicy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ImportDataset(request_iterator,
             target,
             options=(),
@@ -303,6 +732,60 @@ class DatasetService:
             target,
             '/fragua.dataset.v1.DatasetService/ImportDataset',
             fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ImportDatasetRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/GetUpload',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetUploadRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.Upload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportDatasetObject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/ImportDatasetObject',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ImportDatasetObjectRequest.SerializeToString,
             fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
             options,
             channel_credentials,
@@ -439,6 +922,492 @@ class DatasetService:
             '/fragua.dataset.v1.DatasetService/CancelDatasetImport',
             fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.CancelDatasetImportRequest.SerializeToString,
             fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FixDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/FixDatasetVersion',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.FixDatasetVersionRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FilterDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/FilterDatasetVersion',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.FilterDatasetVersionRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SplitDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/SplitDatasetVersion',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SplitDatasetVersionRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeDatasetVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/MergeDatasetVersions',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.MergeDatasetVersionsRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SynthesizeDataset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/SynthesizeDataset',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SynthesizeDatasetRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDatasetRows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/ListDatasetRows',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetRowsRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetRowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SampleDatasetRows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/SampleDatasetRows',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SampleDatasetRowsRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SampleDatasetRowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDatasetAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/GetDatasetAudit',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetDatasetAuditRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetAudit.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffDatasetVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/DiffDatasetVersions',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.DiffDatasetVersionsRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.DiffDatasetVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/ApproveDatasetVersion',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ApproveDatasetVersionRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RejectDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/RejectDatasetVersion',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.RejectDatasetVersionRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/ArchiveDatasetVersion',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ArchiveDatasetVersionRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/SignDatasetVersion',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.SignDatasetVersionRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/VerifyDatasetVersion',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.VerifyDatasetVersionRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetVerification.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConvertDatasetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/ConvertDatasetVersion',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ConvertDatasetVersionRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDatasetConversion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/GetDatasetConversion',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetDatasetConversionRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchDatasetConversion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/WatchDatasetConversion',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.WatchDatasetConversionRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadDatasetFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/DownloadDatasetFile',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.DownloadDatasetFileRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.DownloadDatasetFileResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 The door for datasets: branches, imports and versions."""
 
 from collections import abc as _abc
+from fragua.dataset.v1 import branch_policy_pb2 as _branch_policy_pb2
 from fragua.dataset.v1 import dataset_pb2 as _dataset_pb2
 from fragua.dataset.v1 import dataset_service_pb2 as _dataset_service_pb2
 from grpc import aio as _aio
@@ -36,11 +37,20 @@ class DatasetServiceStub:
     """Creates a branch. Idempotent: the same branch_id with the same content answers with the existing branch."""
     GetBranch: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetBranchRequest, _dataset_pb2.Branch]
     ListBranches: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListBranchesRequest, _dataset_service_pb2.ListBranchesResponse]
+    GetBranchPolicy: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetBranchPolicyRequest, _branch_policy_pb2.BranchPolicy]
+    """The thresholds and rules of a branch; the packaged ones until somebody changes them."""
+    UpdateBranchPolicy: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.UpdateBranchPolicyRequest, _branch_policy_pb2.BranchPolicy]
+    """Replaces the policy whole. ABORTED when `etag` is not the current one."""
     ImportDataset: _grpc.StreamUnaryMultiCallable[_dataset_service_pb2.ImportDatasetRequest, _dataset_pb2.DatasetVersion]
     """Receives a file and queues its validation. The first message carries the header, every later one a chunk of
     256 KiB to 1 MiB. Answers as soon as all bytes are safe in the store, with a version in VALIDATING.
-    A stream that breaks leaves nothing behind; send it again with the same request_id.
+    A stream that breaks leaves nothing behind, unless the header says `resumable`: then the bytes that came are kept
+    for a day, GetUpload tells how many, and the next stream begins there.
     """
+    GetUpload: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetUploadRequest, _dataset_service_pb2.Upload]
+    """What came of a resumable stream so far. NOT_FOUND when nothing is kept: begin at 0."""
+    ImportDatasetObject: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ImportDatasetObjectRequest, _dataset_pb2.DatasetVersion]
+    """Imports an object that is already in the artifact store, under one of the prefixes of FRAGUA_IMPORT_PREFIXES."""
     GetDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetVersionRequest, _dataset_pb2.DatasetVersion]
     ListDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetVersionsRequest, _dataset_service_pb2.ListDatasetVersionsResponse]
     ListDatasetProblems: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetProblemsRequest, _dataset_service_pb2.ListDatasetProblemsResponse]
@@ -51,6 +61,42 @@ class DatasetServiceStub:
     """Asks a validation to end. Takes effect within seconds: the version becomes INVALID with a CANCELLED status.
     Answers with the version as it is now; FAILED_PRECONDITION once READY or INVALID.
     """
+    FixDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.FixDatasetVersionRequest, _dataset_pb2.DatasetVersion]
+    """Derive a new version; the parents stay as they are. Each answers with a version in VALIDATING.
+    Repairs what the named fixers can repair. The rows keep their number, unless dropping was asked, and their side.
+    A version that was INVALID can be mended too: its source file is read again.
+    """
+    FilterDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.FilterDatasetVersionRequest, _dataset_pb2.DatasetVersion]
+    """Keeps the rows that meet every condition, each on its side."""
+    SplitDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.SplitDatasetVersionRequest, _dataset_pb2.DatasetVersion]
+    """Divides the same rows anew."""
+    MergeDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.MergeDatasetVersionsRequest, _dataset_pb2.DatasetVersion]
+    """Joins the rows of several versions of one branch and divides them anew; each row tells where it came from."""
+    SynthesizeDataset: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.SynthesizeDatasetRequest, _dataset_pb2.DatasetVersion]
+    """Generates examples from seed concepts with a language model and makes a version of those that score well enough."""
+    ListDatasetRows: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetRowsRequest, _dataset_service_pb2.ListDatasetRowsResponse]
+    SampleDatasetRows: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.SampleDatasetRowsRequest, _dataset_service_pb2.SampleDatasetRowsResponse]
+    """Rows by chance; the same seed and size give the same rows."""
+    GetDatasetAudit: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetAuditRequest, _dataset_pb2.DatasetAudit]
+    DiffDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.DiffDatasetVersionsRequest, _dataset_service_pb2.DiffDatasetVersionsResponse]
+    """What differs between two versions of one branch, row by row and field by field."""
+    ApproveDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ApproveDatasetVersionRequest, _dataset_pb2.DatasetVersion]
+    """AWAITING_APPROVAL becomes READY."""
+    RejectDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.RejectDatasetVersionRequest, _dataset_pb2.DatasetVersion]
+    """AWAITING_APPROVAL becomes REJECTED."""
+    ArchiveDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ArchiveDatasetVersionRequest, _dataset_pb2.DatasetVersion]
+    """READY or REJECTED becomes ARCHIVED."""
+    SignDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.SignDatasetVersionRequest, _dataset_pb2.DatasetVersion]
+    """Keeps a signature that the client made; the private key never travels. One that does not fit is refused."""
+    VerifyDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.VerifyDatasetVersionRequest, _dataset_pb2.DatasetVerification]
+    """Reads every file of the version again: digests, every row's id, signatures."""
+    ConvertDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ConvertDatasetVersionRequest, _dataset_pb2.DatasetConversion]
+    """Writes a version for other programs. Idempotent by version and format."""
+    GetDatasetConversion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetConversionRequest, _dataset_pb2.DatasetConversion]
+    WatchDatasetConversion: _grpc.UnaryStreamMultiCallable[_dataset_service_pb2.WatchDatasetConversionRequest, _dataset_pb2.DatasetConversion]
+    """Sends the conversion now and after every change, and ends after a terminal state."""
+    DownloadDatasetFile: _grpc.UnaryStreamMultiCallable[_dataset_service_pb2.DownloadDatasetFileRequest, _dataset_service_pb2.DownloadDatasetFileResponse]
+    """The bytes of one file of a version or conversion from an offset on, so that a broken download goes on."""
 
 @_typing.type_check_only
 class DatasetServiceAsyncStub(DatasetServiceStub):
@@ -59,11 +105,20 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     """Creates a branch. Idempotent: the same branch_id with the same content answers with the existing branch."""
     GetBranch: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetBranchRequest, _dataset_pb2.Branch]  # type: ignore[assignment]
     ListBranches: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ListBranchesRequest, _dataset_service_pb2.ListBranchesResponse]  # type: ignore[assignment]
+    GetBranchPolicy: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetBranchPolicyRequest, _branch_policy_pb2.BranchPolicy]  # type: ignore[assignment]
+    """The thresholds and rules of a branch; the packaged ones until somebody changes them."""
+    UpdateBranchPolicy: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.UpdateBranchPolicyRequest, _branch_policy_pb2.BranchPolicy]  # type: ignore[assignment]
+    """Replaces the policy whole. ABORTED when `etag` is not the current one."""
     ImportDataset: _aio.StreamUnaryMultiCallable[_dataset_service_pb2.ImportDatasetRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
     """Receives a file and queues its validation. The first message carries the header, every later one a chunk of
     256 KiB to 1 MiB. Answers as soon as all bytes are safe in the store, with a version in VALIDATING.
-    A stream that breaks leaves nothing behind; send it again with the same request_id.
+    A stream that breaks leaves nothing behind, unless the header says `resumable`: then the bytes that came are kept
+    for a day, GetUpload tells how many, and the next stream begins there.
     """
+    GetUpload: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetUploadRequest, _dataset_service_pb2.Upload]  # type: ignore[assignment]
+    """What came of a resumable stream so far. NOT_FOUND when nothing is kept: begin at 0."""
+    ImportDatasetObject: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ImportDatasetObjectRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
+    """Imports an object that is already in the artifact store, under one of the prefixes of FRAGUA_IMPORT_PREFIXES."""
     GetDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetVersionRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
     ListDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetVersionsRequest, _dataset_service_pb2.ListDatasetVersionsResponse]  # type: ignore[assignment]
     ListDatasetProblems: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetProblemsRequest, _dataset_service_pb2.ListDatasetProblemsResponse]  # type: ignore[assignment]
@@ -74,6 +129,42 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     """Asks a validation to end. Takes effect within seconds: the version becomes INVALID with a CANCELLED status.
     Answers with the version as it is now; FAILED_PRECONDITION once READY or INVALID.
     """
+    FixDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.FixDatasetVersionRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
+    """Derive a new version; the parents stay as they are. Each answers with a version in VALIDATING.
+    Repairs what the named fixers can repair. The rows keep their number, unless dropping was asked, and their side.
+    A version that was INVALID can be mended too: its source file is read again.
+    """
+    FilterDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.FilterDatasetVersionRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
+    """Keeps the rows that meet every condition, each on its side."""
+    SplitDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.SplitDatasetVersionRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
+    """Divides the same rows anew."""
+    MergeDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.MergeDatasetVersionsRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
+    """Joins the rows of several versions of one branch and divides them anew; each row tells where it came from."""
+    SynthesizeDataset: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.SynthesizeDatasetRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
+    """Generates examples from seed concepts with a language model and makes a version of those that score well enough."""
+    ListDatasetRows: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetRowsRequest, _dataset_service_pb2.ListDatasetRowsResponse]  # type: ignore[assignment]
+    SampleDatasetRows: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.SampleDatasetRowsRequest, _dataset_service_pb2.SampleDatasetRowsResponse]  # type: ignore[assignment]
+    """Rows by chance; the same seed and size give the same rows."""
+    GetDatasetAudit: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetAuditRequest, _dataset_pb2.DatasetAudit]  # type: ignore[assignment]
+    DiffDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.DiffDatasetVersionsRequest, _dataset_service_pb2.DiffDatasetVersionsResponse]  # type: ignore[assignment]
+    """What differs between two versions of one branch, row by row and field by field."""
+    ApproveDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ApproveDatasetVersionRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
+    """AWAITING_APPROVAL becomes READY."""
+    RejectDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.RejectDatasetVersionRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
+    """AWAITING_APPROVAL becomes REJECTED."""
+    ArchiveDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ArchiveDatasetVersionRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
+    """READY or REJECTED becomes ARCHIVED."""
+    SignDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.SignDatasetVersionRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
+    """Keeps a signature that the client made; the private key never travels. One that does not fit is refused."""
+    VerifyDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.VerifyDatasetVersionRequest, _dataset_pb2.DatasetVerification]  # type: ignore[assignment]
+    """Reads every file of the version again: digests, every row's id, signatures."""
+    ConvertDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ConvertDatasetVersionRequest, _dataset_pb2.DatasetConversion]  # type: ignore[assignment]
+    """Writes a version for other programs. Idempotent by version and format."""
+    GetDatasetConversion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetConversionRequest, _dataset_pb2.DatasetConversion]  # type: ignore[assignment]
+    WatchDatasetConversion: _aio.UnaryStreamMultiCallable[_dataset_service_pb2.WatchDatasetConversionRequest, _dataset_pb2.DatasetConversion]  # type: ignore[assignment]
+    """Sends the conversion now and after every change, and ends after a terminal state."""
+    DownloadDatasetFile: _aio.UnaryStreamMultiCallable[_dataset_service_pb2.DownloadDatasetFileRequest, _dataset_service_pb2.DownloadDatasetFileResponse]  # type: ignore[assignment]
+    """The bytes of one file of a version or conversion from an offset on, so that a broken download goes on."""
 
 class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -99,6 +190,22 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_dataset_service_pb2.ListBranchesResponse, _abc.Awaitable[_dataset_service_pb2.ListBranchesResponse]]: ...
 
     @_abc_1.abstractmethod
+    def GetBranchPolicy(
+        self,
+        request: _dataset_service_pb2.GetBranchPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_branch_policy_pb2.BranchPolicy, _abc.Awaitable[_branch_policy_pb2.BranchPolicy]]:
+        """The thresholds and rules of a branch; the packaged ones until somebody changes them."""
+
+    @_abc_1.abstractmethod
+    def UpdateBranchPolicy(
+        self,
+        request: _dataset_service_pb2.UpdateBranchPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_branch_policy_pb2.BranchPolicy, _abc.Awaitable[_branch_policy_pb2.BranchPolicy]]:
+        """Replaces the policy whole. ABORTED when `etag` is not the current one."""
+
+    @_abc_1.abstractmethod
     def ImportDataset(
         self,
         request_iterator: _MaybeAsyncIterator[_dataset_service_pb2.ImportDatasetRequest],
@@ -106,8 +213,25 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_dataset_pb2.DatasetVersion, _abc.Awaitable[_dataset_pb2.DatasetVersion]]:
         """Receives a file and queues its validation. The first message carries the header, every later one a chunk of
         256 KiB to 1 MiB. Answers as soon as all bytes are safe in the store, with a version in VALIDATING.
-        A stream that breaks leaves nothing behind; send it again with the same request_id.
+        A stream that breaks leaves nothing behind, unless the header says `resumable`: then the bytes that came are kept
+        for a day, GetUpload tells how many, and the next stream begins there.
         """
+
+    @_abc_1.abstractmethod
+    def GetUpload(
+        self,
+        request: _dataset_service_pb2.GetUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.Upload, _abc.Awaitable[_dataset_service_pb2.Upload]]:
+        """What came of a resumable stream so far. NOT_FOUND when nothing is kept: begin at 0."""
+
+    @_abc_1.abstractmethod
+    def ImportDatasetObject(
+        self,
+        request: _dataset_service_pb2.ImportDatasetObjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetVersion, _abc.Awaitable[_dataset_pb2.DatasetVersion]]:
+        """Imports an object that is already in the artifact store, under one of the prefixes of FRAGUA_IMPORT_PREFIXES."""
 
     @_abc_1.abstractmethod
     def GetDatasetVersion(
@@ -148,5 +272,149 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         """Asks a validation to end. Takes effect within seconds: the version becomes INVALID with a CANCELLED status.
         Answers with the version as it is now; FAILED_PRECONDITION once READY or INVALID.
         """
+
+    @_abc_1.abstractmethod
+    def FixDatasetVersion(
+        self,
+        request: _dataset_service_pb2.FixDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetVersion, _abc.Awaitable[_dataset_pb2.DatasetVersion]]:
+        """Derive a new version; the parents stay as they are. Each answers with a version in VALIDATING.
+        Repairs what the named fixers can repair. The rows keep their number, unless dropping was asked, and their side.
+        A version that was INVALID can be mended too: its source file is read again.
+        """
+
+    @_abc_1.abstractmethod
+    def FilterDatasetVersion(
+        self,
+        request: _dataset_service_pb2.FilterDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetVersion, _abc.Awaitable[_dataset_pb2.DatasetVersion]]:
+        """Keeps the rows that meet every condition, each on its side."""
+
+    @_abc_1.abstractmethod
+    def SplitDatasetVersion(
+        self,
+        request: _dataset_service_pb2.SplitDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetVersion, _abc.Awaitable[_dataset_pb2.DatasetVersion]]:
+        """Divides the same rows anew."""
+
+    @_abc_1.abstractmethod
+    def MergeDatasetVersions(
+        self,
+        request: _dataset_service_pb2.MergeDatasetVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetVersion, _abc.Awaitable[_dataset_pb2.DatasetVersion]]:
+        """Joins the rows of several versions of one branch and divides them anew; each row tells where it came from."""
+
+    @_abc_1.abstractmethod
+    def SynthesizeDataset(
+        self,
+        request: _dataset_service_pb2.SynthesizeDatasetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetVersion, _abc.Awaitable[_dataset_pb2.DatasetVersion]]:
+        """Generates examples from seed concepts with a language model and makes a version of those that score well enough."""
+
+    @_abc_1.abstractmethod
+    def ListDatasetRows(
+        self,
+        request: _dataset_service_pb2.ListDatasetRowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.ListDatasetRowsResponse, _abc.Awaitable[_dataset_service_pb2.ListDatasetRowsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SampleDatasetRows(
+        self,
+        request: _dataset_service_pb2.SampleDatasetRowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.SampleDatasetRowsResponse, _abc.Awaitable[_dataset_service_pb2.SampleDatasetRowsResponse]]:
+        """Rows by chance; the same seed and size give the same rows."""
+
+    @_abc_1.abstractmethod
+    def GetDatasetAudit(
+        self,
+        request: _dataset_service_pb2.GetDatasetAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetAudit, _abc.Awaitable[_dataset_pb2.DatasetAudit]]: ...
+
+    @_abc_1.abstractmethod
+    def DiffDatasetVersions(
+        self,
+        request: _dataset_service_pb2.DiffDatasetVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.DiffDatasetVersionsResponse, _abc.Awaitable[_dataset_service_pb2.DiffDatasetVersionsResponse]]:
+        """What differs between two versions of one branch, row by row and field by field."""
+
+    @_abc_1.abstractmethod
+    def ApproveDatasetVersion(
+        self,
+        request: _dataset_service_pb2.ApproveDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetVersion, _abc.Awaitable[_dataset_pb2.DatasetVersion]]:
+        """AWAITING_APPROVAL becomes READY."""
+
+    @_abc_1.abstractmethod
+    def RejectDatasetVersion(
+        self,
+        request: _dataset_service_pb2.RejectDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetVersion, _abc.Awaitable[_dataset_pb2.DatasetVersion]]:
+        """AWAITING_APPROVAL becomes REJECTED."""
+
+    @_abc_1.abstractmethod
+    def ArchiveDatasetVersion(
+        self,
+        request: _dataset_service_pb2.ArchiveDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetVersion, _abc.Awaitable[_dataset_pb2.DatasetVersion]]:
+        """READY or REJECTED becomes ARCHIVED."""
+
+    @_abc_1.abstractmethod
+    def SignDatasetVersion(
+        self,
+        request: _dataset_service_pb2.SignDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetVersion, _abc.Awaitable[_dataset_pb2.DatasetVersion]]:
+        """Keeps a signature that the client made; the private key never travels. One that does not fit is refused."""
+
+    @_abc_1.abstractmethod
+    def VerifyDatasetVersion(
+        self,
+        request: _dataset_service_pb2.VerifyDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetVerification, _abc.Awaitable[_dataset_pb2.DatasetVerification]]:
+        """Reads every file of the version again: digests, every row's id, signatures."""
+
+    @_abc_1.abstractmethod
+    def ConvertDatasetVersion(
+        self,
+        request: _dataset_service_pb2.ConvertDatasetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetConversion, _abc.Awaitable[_dataset_pb2.DatasetConversion]]:
+        """Writes a version for other programs. Idempotent by version and format."""
+
+    @_abc_1.abstractmethod
+    def GetDatasetConversion(
+        self,
+        request: _dataset_service_pb2.GetDatasetConversionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetConversion, _abc.Awaitable[_dataset_pb2.DatasetConversion]]: ...
+
+    @_abc_1.abstractmethod
+    def WatchDatasetConversion(
+        self,
+        request: _dataset_service_pb2.WatchDatasetConversionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_dataset_pb2.DatasetConversion], _abc.AsyncIterator[_dataset_pb2.DatasetConversion]]:
+        """Sends the conversion now and after every change, and ends after a terminal state."""
+
+    @_abc_1.abstractmethod
+    def DownloadDatasetFile(
+        self,
+        request: _dataset_service_pb2.DownloadDatasetFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_dataset_service_pb2.DownloadDatasetFileResponse], _abc.AsyncIterator[_dataset_service_pb2.DownloadDatasetFileResponse]]:
+        """The bytes of one file of a version or conversion from an offset on, so that a broken download goes on."""
 
 def add_DatasetServiceServicer_to_server(servicer: DatasetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
