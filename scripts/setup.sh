@@ -4,17 +4,21 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3.11}
-wheels=${XDG_CACHE_HOME:-$HOME/.cache}/fragua/wheels
+processor=$({ grep -m1 '^flags' /proc/cpuinfo || sysctl -n machdep.cpu.brand_string || uname -m; } 2>/dev/null | cksum)
+llama_wheels=${XDG_CACHE_HOME:-$HOME/.cache}/fragua/wheels/$(uname -m)-${processor%% *}
 packages=(proto libs/platform services/dataset services/trainer services/evaluator services/exporter)
 
 die() { echo "setup: $*" >&2; exit 1; }
 pinned() { sed -n "s/^\($1==[^ ]*\).*/\1/p" constraints.txt; }
-live() { .venv/bin/python scripts/live.py "$@"; }
+live() { "$python" scripts/live.py "$@"; }
 
-make_environment() {
+require_python() {
   command -v "$python" >/dev/null || die "$python is missing. Install Python 3.11 (Debian: python3.11 and" \
     "python3.11-venv; macOS: brew install python@3.11), or name it: make setup PYTHON=/path/to/python3.11"
   "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || die "$python is not Python 3.11"
+}
+
+make_environment() {
   if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
     "$python" -m venv --clear .venv || die "$python cannot make a virtual environment (Debian: apt-get install python3.11-venv)"
   fi
@@ -30,17 +34,17 @@ install_torch() {
 
 # llama-cpp-python comes as source only: compiled once for this processor, with every core, and kept.
 build_llama() {
-  local requirement processor
-  requirement=$(pinned llama-cpp-python)
-  processor=$({ grep -m1 '^flags' /proc/cpuinfo || sysctl -n machdep.cpu.brand_string || uname -m; } 2>/dev/null | cksum)
-  llama_wheels=$wheels/$(uname -m)-${processor%% *}
-  llama_wheel() { find "$llama_wheels" -name "llama_cpp_python-${requirement#*==}-*.whl" 2>/dev/null | head -1; }
   [[ -z $(llama_wheel) ]] || return 0
-  require_compiler
   mkdir -p "$llama_wheels"
   CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(getconf _NPROCESSORS_ONLN)} \
     live "compiling llama.cpp, once, some minutes" -- .venv/bin/python -m pip wheel --verbose --no-deps \
-    --wheel-dir "$llama_wheels" "$requirement"
+    --wheel-dir "$llama_wheels" "$(pinned llama-cpp-python)"
+}
+
+llama_wheel() {
+  local requirement
+  requirement=$(pinned llama-cpp-python)
+  find "$llama_wheels" -name "llama_cpp_python-${requirement#*==}-*.whl" 2>/dev/null | head -1
 }
 
 has_compiler() {
@@ -69,6 +73,9 @@ install_packages() {
     --no-build-isolation --find-links "$llama_wheels" --group dev "${editable[@]}" --editable "cli[up]"
 }
 
+# What a person has to install is told before anything large is downloaded.
+require_python
+[[ -n $(llama_wheel) ]] || require_compiler
 make_environment
 install_torch
 build_llama
