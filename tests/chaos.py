@@ -1,4 +1,7 @@
-"""kill -9 by dice: whoever of a deployment is hit comes back a moment later, as under a supervisor."""
+"""kill -9 by dice: whoever of a deployment is hit comes back a moment later, as under a supervisor.
+
+Three blows in eight go to the service that has a job right now, the others to anybody.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from fragua.common.v1.job_pb2 import JobStatus
 from tests.deployment import SERVICES, Deployment
 
-ENGINES = tuple(f"{service}-engine" for service in SERVICES)
+PARTS = ("serve", "work", "engine")
+BUSY = "busy"
+"""Stands for the service that was last heard to have a job."""
 VICTIMS = (
-    *(f"{service}-{command}" for service in SERVICES for command in ("serve", "work")),
-    *ENGINES,
+    *(f"{service}-{part}" for service in SERVICES for part in PARTS),
     *("nats", "postgres", "s3"),
+    *(f"{BUSY}-{part}" for part in PARTS for _ in range(3)),
 )
-_LONGEST_PEACE = 3.0
+_LONGEST_PEACE = 2.5
 """Seconds between two blows; every job has to get through between two that hit it."""
 _LONGEST_ABSENCE = 2.0
 _SUPERVISOR_SECONDS = 0.5
@@ -35,10 +41,15 @@ class Blow:
 
 
 @dataclass
-class Casualties:
+class Havoc:
     hits: Counter[str] = field(default_factory=Counter)
     ended_by_themselves: list[str] = field(default_factory=list)
     """What stopped although nobody killed it, with its last words."""
+    busy: str = SERVICES[0]
+
+    async def follow(self, service: str, _status: JobStatus) -> None:
+        """A client's `OnStatus`."""
+        self.busy = service
 
 
 def blows(seed: int) -> Iterator[Blow]:
@@ -49,45 +60,49 @@ def blows(seed: int) -> Iterator[Blow]:
 
 
 @asynccontextmanager
-async def chaos(deployment: Deployment, seed: int) -> AsyncIterator[Casualties]:
+async def chaos(deployment: Deployment, seed: int) -> AsyncIterator[Havoc]:
     """Strike for as long as the body runs; everything is up again when it has ended."""
-    casualties = Casualties()
+    havoc = Havoc()
     absent: set[str] = set()
     absences: set[asyncio.Task[None]] = set()
 
-    async def strike(blow: Blow) -> None:
-        absent.add(blow.victim)
-        await asyncio.to_thread(deployment.kill, blow.victim)
-        await asyncio.sleep(blow.absence)
-        await asyncio.to_thread(deployment.start, blow.victim)
-        absent.discard(blow.victim)
+    async def strike(victim: str, absence: float) -> None:
+        absent.add(victim)
+        await asyncio.to_thread(deployment.kill, victim)
+        await asyncio.sleep(absence)
+        await asyncio.to_thread(deployment.start, victim)
+        absent.discard(victim)
 
     async def rage() -> None:
         for blow in blows(seed):
             await asyncio.sleep(blow.peace)
-            if blow.victim in ENGINES:
-                casualties.hits[blow.victim] += _kill_engine(deployment, blow.victim)
-            elif blow.victim not in absent:
-                casualties.hits[blow.victim] += 1
-                absences.add(asyncio.create_task(strike(blow)))
+            victim = blow.victim.replace(BUSY, havoc.busy)
+            if victim.endswith("engine"):
+                havoc.hits[victim] += _kill_engine(deployment, victim)
+            elif victim not in absent:
+                havoc.hits[victim] += 1
+                absences.add(asyncio.create_task(strike(victim, blow.absence)))
 
     async def supervise() -> None:
         while True:
             await asyncio.sleep(_SUPERVISOR_SECONDS)
             for name, process in deployment.processes.items():
                 if name not in absent and process.ended:
-                    casualties.ended_by_themselves.append(f"{name}:\n{process.log_tail()}")
+                    havoc.ended_by_themselves.append(f"{name}:\n{process.log_tail()}")
                     process.end(signal.SIGKILL)
                     process.start()
 
     loops = [asyncio.create_task(rage()), asyncio.create_task(supervise())]
     try:
-        yield casualties
+        yield havoc
     finally:
         for loop in loops:
             loop.cancel()
-        await asyncio.wait(loops)
+        ends = await asyncio.gather(*loops, return_exceptions=True)
         await asyncio.gather(*absences)
+    for end in ends:
+        if isinstance(end, Exception):
+            raise end
 
 
 def _kill_engine(deployment: Deployment, name: str) -> int:

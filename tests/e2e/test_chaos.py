@@ -10,8 +10,6 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import nats
@@ -30,7 +28,7 @@ from fragua_platform.events.bus import DEAD_STREAM, EVENTS_STREAM, JOBS_STREAM
 from fragua_platform.events.cloudevents import CloudEvent, body_as
 from fragua_platform.events.nats import NatsEventBus
 from tests.chain import Chain
-from tests.chaos import Casualties, chaos
+from tests.chaos import Havoc, chaos
 from tests.deployment import SERVICES, Deployment, deployed
 from tests.servers import NatsServer, PostgresServer, S3Server
 from tests.tiny_models import make_tiny_llama
@@ -63,17 +61,18 @@ async def test_the_chain_ends_once_whoever_is_killed_at_any_moment(
     s3_server.start()
     base = make_tiny_llama(tmp_path / "base", seed=5)
     with deployed(tmp_path / "suite", nats_server, postgres_server, s3_server) as deployment:
-        async with _client(deployment) as chain:
-            async with chaos(deployment, seed) as casualties:
-                exported = await _forge(chain, base)
-            print(f"FRAGUA_CHAOS_SEED={seed} killed {dict(casualties.hits)}")  # noqa: T201 - shown for a failure, or with -s
-            await _settled(deployment, nats_url)
-            await _every_job_ended_once(deployment, casualties)
-            await _every_fact_was_told_once(nats_url)
-            await _every_bundle_is_whole(deployment, s3_server, tmp_path / "fetched")
-            await _the_adapter_is_one_and_has_its_score(chain)
-            _answers(await _downloaded(chain, exported, tmp_path))
-    assert casualties.ended_by_themselves == []
+        async with chaos(deployment, seed) as havoc:
+            chain = Chain(deployment.endpoint, havoc.follow)
+            exported = await _forge(chain, base)
+        print(f"FRAGUA_CHAOS_SEED={seed} killed {dict(+havoc.hits)}")  # noqa: T201 - shown for a failure, or with -s
+        await _settled(deployment, nats_url)
+        await _every_job_ended_once(deployment, havoc)
+        await _every_fact_was_told_once(nats_url)
+        await _every_bundle_is_whole(deployment, s3_server, tmp_path / "fetched")
+        await _the_adapter_is_one_and_has_its_score(chain)
+        _answers(await _downloaded(chain, exported, tmp_path))
+        await chain.close()
+    assert havoc.ended_by_themselves == []
 
 
 async def _forge(chain: Chain, base_folder: Path) -> exporter_pb2.Export:
@@ -107,13 +106,13 @@ async def _settled(deployment: Deployment, nats_url: str) -> None:
     assert await _messages(nats_url, DEAD_STREAM) == 0
 
 
-async def _every_job_ended_once(deployment: Deployment, casualties: Casualties) -> None:
+async def _every_job_ended_once(deployment: Deployment, havoc: Havoc) -> None:
     query = sa.text("SELECT name, state, attempt, failures FROM jobs")
     for service in SERVICES:
         [job] = await _rows(deployment, service, query)
         assert job.state == "SUCCEEDED", job.name
         assert job.attempt == job.failures + 1, "nobody was drained, so each further attempt follows a failure"
-        assert job.failures <= casualties.hits.total()
+        assert job.failures <= havoc.hits.total()
     assert len(await _rows(deployment, "trainer", sa.text("SELECT number FROM model_registry"))) == 1
     assert len(await _rows(deployment, "evaluator", sa.text("SELECT name FROM evaluations"))) == 1
 
@@ -172,18 +171,6 @@ def _answers(gguf: Path) -> None:
     answer = model.create_completion("¿Cuánto es", max_tokens=1, temperature=0)
     assert answer["usage"]["completion_tokens"] == 1  # type: ignore[index]  # no stream was asked for
     model.close()
-
-
-@asynccontextmanager
-async def _client(deployment: Deployment) -> AsyncIterator[Chain]:
-    async def ignore(_service: str, _status: job_pb2.JobStatus) -> None:
-        """The dice look at nothing."""
-
-    chain = Chain(deployment.endpoint, ignore)
-    try:
-        yield chain
-    finally:
-        await chain.close()
 
 
 async def _rows(deployment: Deployment, service: str, query: sa.TextClause) -> list[sa.Row[tuple[object, ...]]]:
