@@ -7,7 +7,7 @@ PACKAGES := proto libs/platform services/dataset services/trainer services/evalu
 SETUP_INPUTS := constraints.txt pyproject.toml scripts/setup.sh $(PACKAGES:%=%/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo test test-unit test-contract test-integration test-e2e test-compose \
+.PHONY: help setup servers demo test test-unit test-contract test-integration test-e2e chaos test-compose \
 	lint format proto proto-check bench clean
 
 help: ## List the targets
@@ -39,6 +39,9 @@ test-integration: setup servers ## Run the tests of our code against real server
 
 test-e2e: setup servers ## Run whole chains: import, train, evaluate, export
 	$(PYTEST) tests/e2e $(ARGS)
+
+chaos: setup servers ## Run whole chains while random processes get kill -9; ARGS=20 is how many, about a minute each
+	FRAGUA_CHAOS_RUNS=$(or $(ARGS),10) $(PYTEST) tests/e2e/test_chaos.py -s
 
 test-compose: setup ## Build the images, run the demo on docker compose, kill a worker midway; needs a Docker engine
 	scripts/test_compose.sh
