@@ -15,7 +15,7 @@ from fragua_dataset.ingestion.split import SplitWriter, group_of
 
 def asking(question: str, **metadata: Any) -> Example:
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": "a"}]
-    return Example(id="0" * 16, messages=messages, metadata=metadata, question=question, warnings=[])
+    return Example(id="0" * 16, messages=messages, metadata=metadata, question=question, flaws=[])
 
 
 def sides_of(groups: list[str], folder: Path, **spec: Any) -> tuple[list[str], list[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.domain.version_spec import VersionSpec
+from fragua_dataset.ingestion.canonical import FACTS, id_of
 from fragua_dataset.ingestion.problems import kind_of, pointer_to, quoted
 from fragua_dataset.ingestion.reading import Checklist, Message, Reading
 
@@ -38,7 +39,11 @@ _ROLE_HINTS = {
 
 
 def read_messages(row: dict[str, Any], checklist: Checklist, spec: VersionSpec) -> Reading:
-    return _read(row, checklist, spec, _OPENAI)
+    """Also what the messages were made from, when the row comes from a version: its id tells."""
+    reading = _read(row, checklist, spec, _OPENAI)
+    if not checklist.flaws and row.get("id") == id_of(reading.messages):
+        reading.facts = {name: row[name] for name in FACTS if name in row}
+    return reading
 
 
 def read_sharegpt(row: dict[str, Any], checklist: Checklist, spec: VersionSpec) -> Reading:
@@ -67,8 +72,9 @@ def _read(row: dict[str, Any], checklist: Checklist, spec: VersionSpec, dialect:
         return nothing
     messages = [_read_message(turn, f"{pointer}/{index}", checklist, dialect) for index, turn in enumerate(found)]
     _check_order([message["role"] for message in messages], checklist, dialect)
-    question = next((message["content"] for message in messages if message["role"] == "user"), "")
-    return Reading(messages, question, f"{pointer}/{len(messages) - 1}/{dialect.content}")
+    asked = next((place for place, message in enumerate(messages) if message["role"] == "user"), 0)
+    places = [f"{pointer}/{place}/{dialect.content}" for place in (asked, len(messages) - 1)]
+    return Reading(messages, messages[asked]["content"], places[1], question_at=places[0])
 
 
 def _read_message(turn: Any, pointer: str, checklist: Checklist, dialect: _Dialect) -> Message:

@@ -81,7 +81,7 @@ def _read_all(source: SourceFile, spec: VersionSpec, split: SplitWriter, watch: 
                 problems.add(record.line, record.placed(flaw))
             continue
         example, group = found
-        for warning in example.warnings:
+        for warning in example.flaws:
             problems.add(record.line, record.placed(warning))
         first = first_records.setdefault(int(example.id, 16), record.number)
         if first != record.number:

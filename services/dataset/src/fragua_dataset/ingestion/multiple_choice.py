@@ -22,7 +22,8 @@ def read_multiple_choice(row: dict[str, Any], checklist: Checklist, _spec: Versi
         return Reading([], question, "/answer")
     listed = [f"{letter}) {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False)]
     asked = "\n".join([f"{question}\n", *listed])
-    return Reading(turns(system, asked, listed[right]), question, "/answer", {"choices": choices, "answer": right})
+    facts = {"choices": choices, "answer": right}
+    return Reading(turns(system, asked, listed[right]), question, "/answer", facts, question_at="/question")
 
 
 def _read_choices(row: dict[str, Any], checklist: Checklist) -> list[str]:

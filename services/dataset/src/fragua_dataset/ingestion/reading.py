@@ -22,7 +22,9 @@ class Reading:
     answer_at: str
     """JSON pointer to the last answer."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """What the metadata keep of it besides."""
+    """What the messages were made from: `choices` and `answer`, or `record`."""
+    question_at: str = ""
+    """JSON pointer to the question."""
 
 
 def turns(system: str, question: str, answer: str) -> list[Message]:
@@ -35,7 +37,9 @@ class Checklist:
 
     def __init__(self) -> None:
         self.flaws: list[Flaw] = []
-        self.warnings: list[Flaw] = []
+        """What keeps the row from being an example."""
+        self.remarks: list[Flaw] = []
+        """What is wrong with the example that it is."""
 
     def add(self, pointer: str, code: ProblemCode, message: str, hint: str) -> None:
         self.flaws.append(Flaw(pointer, code, message, hint))
@@ -62,4 +66,4 @@ class Checklist:
         if found := misread(text):
             message = f"{found[0]!r} looks like {found[1]!r}, written as UTF-8 and read as Windows-1252"
             hint = "open the original as UTF-8 and save it again"
-            self.warnings.append(Flaw(pointer, ProblemCode.MOJIBAKE, message, hint))
+            self.remarks.append(Flaw(pointer, ProblemCode.MOJIBAKE, message, hint))

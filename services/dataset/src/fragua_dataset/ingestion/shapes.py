@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-
-import msgspec
-import xxhash
 
 from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.domain.profile import Shape
 from fragua_dataset.domain.version_spec import VersionSpec
+from fragua_dataset.ingestion.canonical import FACTS, Row, canonical_row, id_of
 from fragua_dataset.ingestion.conversation import read_messages, read_sharegpt
 from fragua_dataset.ingestion.multiple_choice import read_multiple_choice
 from fragua_dataset.ingestion.problems import Flaw, kind_of, pointer_to, quoted
 from fragua_dataset.ingestion.reading import Checklist, Message, Reading, turns
+from fragua_dataset.ingestion.requirements import RECORD_FIELDS, SECTIONS, read_requirements
 
 _HINT_SHAPES = (
-    "rows are {instruction, input, output}, {messages}, {prompt, completion}, {conversations} "
-    "or {question, choices, answer}"
+    "rows are {instruction, input, output}, {messages}, {prompt, completion}, {conversations}, "
+    "{question, choices, answer} or {concept, title, description, functional_requirements, …}"
 )
 _MARKS: dict[Shape, frozenset[str]] = {
     "messages": frozenset({"messages"}),
@@ -27,6 +26,7 @@ _MARKS: dict[Shape, frozenset[str]] = {
     "prompt_completion": frozenset({"prompt"}),
     "sharegpt": frozenset({"conversations"}),
     "multiple_choice": frozenset({"question", "choices"}),
+    "requirements": frozenset({"concept", "functional_requirements"}),
 }
 """A row that has all of these fields has the shape."""
 _FIELDS: dict[Shape, tuple[str, ...]] = {
@@ -35,9 +35,10 @@ _FIELDS: dict[Shape, tuple[str, ...]] = {
     "prompt_completion": ("system", "prompt", "completion"),
     "sharegpt": ("system", "conversations"),
     "multiple_choice": ("system", "question", "choices", "answer"),
+    "requirements": ("system", *RECORD_FIELDS),
 }
 FIELDS_OF_ROWS = frozenset(name for fields in _FIELDS.values() for name in fields)
-FIELDS_WITH_STRUCTURE = frozenset({"messages", "conversations", "choices", "metadata"})
+FIELDS_WITH_STRUCTURE = frozenset({"messages", "conversations", "choices", "metadata", *SECTIONS})
 """Where text in a container that knows nothing else is read as JSON."""
 
 
@@ -48,8 +49,18 @@ class Example:
     messages: list[Message]
     metadata: dict[str, Any]
     question: str
-    warnings: list[Flaw]
-    """What does not keep the row from being used."""
+    """The first one; without the choices, which may come in any order."""
+    flaws: list[Flaw]
+    """What was seen on reading that does not keep it from being an example."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the messages were made from: `choices` and `answer`, or `record`."""
+    question_at: str = ""
+    answer_at: str = ""
+    """JSON pointers into the row as its author wrote it."""
+    origin: str = ""
+
+    def as_row(self) -> Row:
+        return canonical_row(self.messages, self.facts, self.metadata, self.origin)
 
 
 def example_from_row(row: dict[str, Any], spec: VersionSpec) -> Example | list[Flaw]:
@@ -58,18 +69,54 @@ def example_from_row(row: dict[str, Any], spec: VersionSpec) -> Example | list[F
     shape = spec.shape if spec.shape != "auto" else _detect_shape(row, checklist)
     if shape is None:
         return checklist.flaws
+    if spec.profile.shapes and shape not in spec.profile.shapes:
+        message = f"the row is {shape}; the profile {spec.profile.name!r} takes {', '.join(spec.profile.shapes)}"
+        checklist.add("", ProblemCode.SHAPE_NOT_ALLOWED, message, "write the rows so, or choose another profile")
+        return checklist.flaws
     reading = _READERS[shape](row, checklist, spec)
-    example_id = xxhash.xxh3_64_hexdigest(msgspec.json.encode(reading.messages))
+    example_id = id_of(reading.messages) if reading.messages else ""
     metadata = _metadata(row, shape, example_id, checklist, reading.facts)
     if checklist.flaws:
-        return checklist.flaws
-    answer = reading.messages[-1]["content"].strip()
-    if len(answer) < spec.profile.answer.min_chars:
-        message = f"the answer has {len(answer)} characters, expected at least {spec.profile.answer.min_chars}"
-        hint = "write it out, or lower answer.min_chars of the profile"
-        checklist.add(reading.answer_at, ProblemCode.ANSWER_TOO_SHORT, message, hint)
-        return checklist.flaws
-    return Example(example_id, reading.messages, metadata, reading.question, checklist.warnings)
+        # One list, so that all that is wrong with a row is told.
+        return checklist.flaws + checklist.remarks
+    return Example(
+        example_id,
+        reading.messages,
+        metadata,
+        reading.question,
+        checklist.remarks,
+        reading.facts,
+        reading.question_at,
+        reading.answer_at,
+    )
+
+
+def example_of_version(row: Row) -> Example:
+    """A row that was an example before, from a version: it is not examined again as what it was made from."""
+    facts: dict[str, Any] = {name: row[name] for name in FACTS if name in row}
+    messages: list[Message] = row["messages"]
+    asked = next(place for place, message in enumerate(messages) if message["role"] == "user")
+    record = facts.get("record")
+    question = record["concept"] if record else _without_choices(messages[asked]["content"], facts)
+    return Example(
+        id_of(messages),
+        messages,
+        row["metadata"],
+        question,
+        [],
+        facts,
+        "/record/concept" if record else f"/messages/{asked}/content",
+        "" if record else f"/messages/{len(messages) - 1}/content",
+        row.get("origin", ""),
+    )
+
+
+def _without_choices(asked: str, facts: dict[str, Any]) -> str:
+    """Choices are listed below the question, each on a line or more of its own."""
+    if "choices" not in facts:
+        return asked
+    listed = sum(1 + choice.count("\n") for choice in facts["choices"])
+    return asked.rsplit("\n", listed + 1)[0]
 
 
 def _detect_shape(row: dict[str, Any], checklist: Checklist) -> Shape | None:
@@ -93,13 +140,14 @@ def _read_alpaca(row: dict[str, Any], checklist: Checklist, _spec: VersionSpec) 
     answer = checklist.text(row, "output")
     if context.strip():
         question = f"{question}\n\n{context}"
-    return Reading(turns(system, question, answer), question, "/output")
+    return Reading(turns(system, question, answer), question, "/output", question_at="/instruction")
 
 
 def _read_prompt_completion(row: dict[str, Any], checklist: Checklist, _spec: VersionSpec) -> Reading:
     system = checklist.text(row, "system", required=False)
     question = checklist.text(row, "prompt")
-    return Reading(turns(system, question, checklist.text(row, "completion")), question, "/completion")
+    answer = checklist.text(row, "completion")
+    return Reading(turns(system, question, answer), question, "/completion", question_at="/prompt")
 
 
 def _metadata(
@@ -107,17 +155,17 @@ def _metadata(
 ) -> dict[str, Any]:
     """`metadata` of the row and its fields that are not part of the conversation.
 
-    Our own `id` is not one of them: importing an exported version gives the same rows again.
+    What only we write in rows is not part of them: importing an exported version gives the same rows again.
     """
     named = row.get("metadata") or {}
     if not isinstance(named, dict):
         message = f"'metadata' is {kind_of(named)}, expected an object"
         checklist.add("/metadata", ProblemCode.WRONG_TYPE, message, "write an object")
         return {}
-    beside = {name: value for name, value in row.items() if name not in _FIELDS[shape] and name != "metadata"}
-    if beside.get("id") == example_id:
-        del beside["id"]
-    beside |= facts
+    ours = {"metadata", *_FIELDS[shape]}
+    if example_id and row.get("id") == example_id:
+        ours |= {"id", "origin", *facts}
+    beside = {name: value for name, value in row.items() if name not in ours}
     for name in sorted(named.keys() & beside.keys()):
         message = f"{quoted(name)} is given in the row and in its metadata"
         checklist.add(pointer_to("", name), ProblemCode.METADATA_CONFLICT, message, "keep one of them")
@@ -130,4 +178,5 @@ _READERS: dict[Shape, Callable[[dict[str, Any], Checklist, VersionSpec], Reading
     "prompt_completion": _read_prompt_completion,
     "sharegpt": read_sharegpt,
     "multiple_choice": read_multiple_choice,
+    "requirements": read_requirements,
 }

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import msgspec
 import xxhash
@@ -61,11 +61,10 @@ class SplitWriter:
 
     def write(self, example: Example, group: str) -> None:
         rank = xxhash.xxh3_64_intdigest(group.encode(), seed=self._spec.split_seed)
-        row: dict[str, Any] = {"id": example.id, "messages": example.messages, "metadata": example.metadata}
         side: Side = "validation" if rank < self._border else "train"
         if self._is_one_sided():
             self._ranks_while_one_sided.append(rank)
-        self._files[side].write(msgspec.json.encode(row) + b"\n")
+        self._files[side].write(msgspec.json.encode(example.as_row()) + b"\n")
 
     def balance(self) -> bool:
         """Fill an empty side after the last row; False when all rows are one group, so that it stays empty."""

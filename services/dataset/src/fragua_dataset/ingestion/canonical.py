@@ -1,0 +1,42 @@
+"""The one form that every row of a version has, written and read back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xxhash
+
+from fragua_dataset.ingestion.reading import Message
+
+Row = dict[str, Any]
+"""`id`, `origin`, `messages`, `choices`, `answer`, `record`, `metadata`, in this order; what is empty is not there,
+but for the messages and the metadata."""
+
+FACTS = ("choices", "answer", "record")
+"""What a row may hold beside its messages that its messages were made from."""
+
+
+def row_key(messages: list[Message]) -> int:
+    """Equal for equal conversations, whatever else their rows say.
+
+    Roles take turns, so after the question whether the first one is the system the contents tell all.
+    """
+    key = int(messages[0]["role"] == "system")
+    for message in messages:
+        key = xxhash.xxh3_64_intdigest(message["content"].encode(), key)
+    return key
+
+
+def id_of(messages: list[Message]) -> str:
+    return f"{row_key(messages):016x}"
+
+
+def canonical_row(messages: list[Message], facts: Row, metadata: dict[str, Any], origin: str = "") -> Row:
+    """`origin` is the id of the row in the first version of its line; no need to say so of that row itself."""
+    row: Row = {"id": id_of(messages)}
+    if origin and origin != row["id"]:
+        row["origin"] = origin
+    row["messages"] = messages
+    row |= {name: facts[name] for name in FACTS if name in facts}
+    row["metadata"] = metadata
+    return row
