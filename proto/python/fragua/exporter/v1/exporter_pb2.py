@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from fragua.common.v1 import artifact_pb2 as fragua_dot_common_dot_v1_dot_artifact__pb2
 from fragua.common.v1 import job_pb2 as fragua_dot_common_dot_v1_dot_job__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!fragua/exporter/v1/exporter.proto\x12\x12\x66ragua.exporter.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66ragua/common/v1/artifact.proto\x1a\x1a\x66ragua/common/v1/job.proto\"\xf4\x02\n\x06\x45xport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x46\n\x07\x61\x64\x61pter\x18\x02 \x01(\tB5\xbaH2r02.^branches/[a-z0-9-]{1,40}/adapters/[0-9]{1,9}$\x12L\n\rquantizations\x18\x03 \x03(\x0e\x32 .fragua.exporter.v1.QuantizationB\x13\xbaH\x10\x92\x01\r\x10\x08\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12 \n\rsystem_prompt\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01\x12\x1e\n\x0cprobe_prompt\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12+\n\x06status\x18\x14 \x01(\x0b\x32\x1b.fragua.common.v1.JobStatus\x12-\n\x05\x66iles\x18\x15 \x03(\x0b\x32\x1e.fragua.exporter.v1.ExportFile\x12(\n\x06\x62undle\x18\x16 \x01(\x0b\x32\x18.fragua.common.v1.Bundle\"\xaa\x01\n\nExportFile\x12,\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1a.fragua.common.v1.Artifact\x12\x36\n\x0cquantization\x18\x02 \x01(\x0e\x32 .fragua.exporter.v1.Quantization\x12\x36\n\x0cverification\x18\x03 \x01(\x0b\x32 .fragua.exporter.v1.Verification\"\x82\x01\n\x0cVerification\x12\x17\n\x0ftoken_ids_equal\x18\x01 \x01(\x08\x12\x19\n\x11max_kl_divergence\x18\x02 \x01(\x01\x12\x16\n\x0etop1_agreement\x18\x03 \x01(\x01\x12\x0e\n\x06\x61nswer\x18\x04 \x01(\t\x12\x16\n\x0e\x61nswer_stopped\x18\x05 \x01(\x08*\x86\x01\n\x0cQuantization\x12\x1c\n\x18QUANTIZATION_UNSPECIFIED\x10\x00\x12\x14\n\x10QUANTIZATION_F32\x10\x01\x12\x14\n\x10QUANTIZATION_F16\x10\x02\x12\x15\n\x11QUANTIZATION_BF16\x10\x03\x12\x15\n\x11QUANTIZATION_Q8_0\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!fragua/exporter/v1/exporter.proto\x12\x12\x66ragua.exporter.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66ragua/common/v1/artifact.proto\x1a\x1a\x66ragua/common/v1/job.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x06\n\x06\x45xport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x46\n\x07\x61\x64\x61pter\x18\x02 \x01(\tB5\xbaH2r02.^branches/[a-z0-9-]{1,40}/adapters/[0-9]{1,9}$\x12L\n\rquantizations\x18\x03 \x03(\x0e\x32 .fragua.exporter.v1.QuantizationB\x13\xbaH\x10\x92\x01\r\x10\x08\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12 \n\rsystem_prompt\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01\x12\x1e\n\x0cprobe_prompt\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x14\n\x0cmerged_model\x18\x06 \x01(\x08\x12\x14\n\x0c\x61\x64\x61pter_gguf\x18\x07 \x01(\x08\x12:\n\nparameters\x18\x08 \x01(\x0b\x32&.fragua.exporter.v1.SamplingParameters\x12\x1a\n\x07license\x18\t \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04\x12u\n\x12importance_dataset\x18\n \x01(\tBY\xbaHVrQ2O^branches/[a-z0-9-]{1,40}/datasets/[a-z0-9-]{1,40}/versions/[A-Za-z0-9-]{1,40}$\xd8\x01\x01\x12o\n\x0ctask_dataset\x18\x0b \x01(\tBY\xbaHVrQ2O^branches/[a-z0-9-]{1,40}/datasets/[a-z0-9-]{1,40}/versions/[A-Za-z0-9-]{1,40}$\xd8\x01\x01\x12\x1d\n\ttask_rows\x18\x0c \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12+\n\x06status\x18\x14 \x01(\x0b\x32\x1b.fragua.common.v1.JobStatus\x12-\n\x05\x66iles\x18\x15 \x03(\x0b\x32\x1e.fragua.exporter.v1.ExportFile\x12(\n\x06\x62undle\x18\x16 \x01(\x0b\x32\x18.fragua.common.v1.Bundle\x12\x37\n\nsignatures\x18\x17 \x03(\x0b\x32#.fragua.exporter.v1.ExportSignature\x12;\n\x0cpublications\x18\x18 \x03(\x0b\x32%.fragua.exporter.v1.OllamaPublication\"\xe7\x01\n\x12SamplingParameters\x12\x31\n\x0btemperature\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12+\n\x05top_p\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12\x1e\n\x05top_k\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01H\x02\x88\x01\x01\x12!\n\x07num_ctx\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80@(\x10H\x03\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_kB\n\n\x08_num_ctx\"w\n\x0f\x45xportSignature\x12\x0e\n\x06signer\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12-\n\tsign_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9c\x01\n\x11OllamaPublication\x12\r\n\x05model\x18\x01 \x01(\t\x12\x36\n\x0cquantization\x18\x02 \x01(\x0e\x32 .fragua.exporter.v1.Quantization\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x30\n\x0cpublish_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9f\x01\n\x0e\x45xportEstimate\x12\x12\n\ndisk_bytes\x18\x01 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\x17\n\x0f\x64isk_free_bytes\x18\x03 \x01(\x03\x12\x19\n\x11memory_free_bytes\x18\x04 \x01(\x03\x12/\n\x05\x66iles\x18\x05 \x03(\x0b\x32 .fragua.exporter.v1.FileEstimate\"Z\n\x0c\x46ileEstimate\x12\x36\n\x0cquantization\x18\x01 \x01(\x0e\x32 .fragua.exporter.v1.Quantization\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\"r\n\x12\x45xportVerification\x12\x0e\n\x06intact\x18\x01 \x01(\x08\x12\x0e\n\x06\x66\x61ults\x18\x02 \x03(\t\x12<\n\nsignatures\x18\x03 \x03(\x0b\x32(.fragua.exporter.v1.ExportSignatureCheck\"I\n\x14\x45xportSignatureCheck\x12\x0e\n\x06signer\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\r\n\x05valid\x18\x03 \x01(\x08\"\xaa\x01\n\nExportFile\x12,\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1a.fragua.common.v1.Artifact\x12\x36\n\x0cquantization\x18\x02 \x01(\x0e\x32 .fragua.exporter.v1.Quantization\x12\x36\n\x0cverification\x18\x03 \x01(\x0b\x32 .fragua.exporter.v1.Verification\"\xc8\x02\n\x0cVerification\x12\x17\n\x0ftoken_ids_equal\x18\x01 \x01(\x08\x12\x19\n\x11max_kl_divergence\x18\x02 \x01(\x01\x12\x16\n\x0etop1_agreement\x18\x03 \x01(\x01\x12\x0e\n\x06\x61nswer\x18\x04 \x01(\t\x12\x16\n\x0e\x61nswer_stopped\x18\x05 \x01(\x08\x12\x1a\n\x12mean_kl_divergence\x18\x06 \x01(\x01\x12\x1b\n\x13\x61nswer_tokens_equal\x18\x07 \x01(\x05\x12\x15\n\ranswer_tokens\x18\x08 \x01(\x05\x12\x17\n\ntask_score\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10task_score_delta\x18\n \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x10\x66\x61llback_tensors\x18\x0b \x01(\x05\x42\r\n\x0b_task_scoreB\x13\n\x11_task_score_delta*\xe6\x01\n\x0cQuantization\x12\x1c\n\x18QUANTIZATION_UNSPECIFIED\x10\x00\x12\x14\n\x10QUANTIZATION_F32\x10\x01\x12\x14\n\x10QUANTIZATION_F16\x10\x02\x12\x15\n\x11QUANTIZATION_BF16\x10\x03\x12\x15\n\x11QUANTIZATION_Q8_0\x10\x04\x12\x15\n\x11QUANTIZATION_Q6_K\x10\x05\x12\x17\n\x13QUANTIZATION_Q5_K_M\x10\x06\x12\x17\n\x13QUANTIZATION_Q4_K_M\x10\x07\x12\x15\n\x11QUANTIZATION_Q4_0\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,12 +43,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPORT'].fields_by_name['system_prompt']._serialized_options = b'\272H\006r\004\030\200\200\001'
   _globals['_EXPORT'].fields_by_name['probe_prompt']._loaded_options = None
   _globals['_EXPORT'].fields_by_name['probe_prompt']._serialized_options = b'\272H\005r\003\030\200 '
-  _globals['_QUANTIZATION']._serialized_start=829
-  _globals['_QUANTIZATION']._serialized_end=963
-  _globals['_EXPORT']._serialized_start=148
-  _globals['_EXPORT']._serialized_end=520
-  _globals['_EXPORTFILE']._serialized_start=523
-  _globals['_EXPORTFILE']._serialized_end=693
-  _globals['_VERIFICATION']._serialized_start=696
-  _globals['_VERIFICATION']._serialized_end=826
+  _globals['_EXPORT'].fields_by_name['license']._loaded_options = None
+  _globals['_EXPORT'].fields_by_name['license']._serialized_options = b'\272H\006r\004\030\200\200\004'
+  _globals['_EXPORT'].fields_by_name['importance_dataset']._loaded_options = None
+  _globals['_EXPORT'].fields_by_name['importance_dataset']._serialized_options = b'\272HVrQ2O^branches/[a-z0-9-]{1,40}/datasets/[a-z0-9-]{1,40}/versions/[A-Za-z0-9-]{1,40}$\330\001\001'
+  _globals['_EXPORT'].fields_by_name['task_dataset']._loaded_options = None
+  _globals['_EXPORT'].fields_by_name['task_dataset']._serialized_options = b'\272HVrQ2O^branches/[a-z0-9-]{1,40}/datasets/[a-z0-9-]{1,40}/versions/[A-Za-z0-9-]{1,40}$\330\001\001'
+  _globals['_EXPORT'].fields_by_name['task_rows']._loaded_options = None
+  _globals['_EXPORT'].fields_by_name['task_rows']._serialized_options = b'\272H\007\032\005\030\220N(\000'
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['temperature']._loaded_options = None
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['temperature']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\000@)\000\000\000\000\000\000\000\000'
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['top_p']._loaded_options = None
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['top_p']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000'
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['top_k']._loaded_options = None
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['top_k']._serialized_options = b'\272H\007\032\005\030\350\007(\001'
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['num_ctx']._loaded_options = None
+  _globals['_SAMPLINGPARAMETERS'].fields_by_name['num_ctx']._serialized_options = b'\272H\010\032\006\030\200\200@(\020'
+  _globals['_QUANTIZATION']._serialized_start=2532
+  _globals['_QUANTIZATION']._serialized_end=2762
+  _globals['_EXPORT']._serialized_start=181
+  _globals['_EXPORT']._serialized_end=1066
+  _globals['_SAMPLINGPARAMETERS']._serialized_start=1069
+  _globals['_SAMPLINGPARAMETERS']._serialized_end=1300
+  _globals['_EXPORTSIGNATURE']._serialized_start=1302
+  _globals['_EXPORTSIGNATURE']._serialized_end=1421
+  _globals['_OLLAMAPUBLICATION']._serialized_start=1424
+  _globals['_OLLAMAPUBLICATION']._serialized_end=1580
+  _globals['_EXPORTESTIMATE']._serialized_start=1583
+  _globals['_EXPORTESTIMATE']._serialized_end=1742
+  _globals['_FILEESTIMATE']._serialized_start=1744
+  _globals['_FILEESTIMATE']._serialized_end=1834
+  _globals['_EXPORTVERIFICATION']._serialized_start=1836
+  _globals['_EXPORTVERIFICATION']._serialized_end=1950
+  _globals['_EXPORTSIGNATURECHECK']._serialized_start=1952
+  _globals['_EXPORTSIGNATURECHECK']._serialized_end=2025
+  _globals['_EXPORTFILE']._serialized_start=2028
+  _globals['_EXPORTFILE']._serialized_end=2198
+  _globals['_VERIFICATION']._serialized_start=2201
+  _globals['_VERIFICATION']._serialized_end=2529
 # @@protoc_insertion_point(module_scope)

@@ -27,13 +27,35 @@ from fragua.exporter.v1 import exporter_pb2 as fragua_dot_exporter_dot_v1_dot_ex
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)fragua/exporter/v1/exporter_service.proto\x12\x12\x66ragua.exporter.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!fragua/exporter/v1/exporter.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x01\n\x13\x43reateExportRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^branches/[a-z0-9-]{1,40}$\x12\x32\n\x06\x65xport\x18\x02 \x01(\x0b\x32\x1a.fragua.exporter.v1.ExportB\x06\xbaH\x03\xc8\x01\x01\x12\x30\n\nrequest_id\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01\x18@2\x11^[A-Za-z0-9._-]+$\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"[\n\x10GetExportRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\"\x84\x01\n\x12ListExportsRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^branches/[a-z0-9-]{1,40}$\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"[\n\x13ListExportsResponse\x12+\n\x07\x65xports\x18\x01 \x03(\x0b\x32\x1a.fragua.exporter.v1.Export\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x12WatchExportRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\"^\n\x13\x43\x61ncelExportRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\"]\n\x12PauseExportRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\"^\n\x13ResumeExportRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\"\x9f\x01\n\x1bGetExportDownloadUrlRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\x12\x37\n\x04\x66ile\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$\"\\\n\x1cGetExportDownloadUrlResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb6\x01\n\x19\x44ownloadExportFileRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\x12\x37\n\x04\x66ile\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$\x12\x17\n\x06offset\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"+\n\x1a\x44ownloadExportFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\x32\xd9\x06\n\x0f\x45xporterService\x12S\n\x0c\x43reateExport\x12\'.fragua.exporter.v1.CreateExportRequest\x1a\x1a.fragua.exporter.v1.Export\x12M\n\tGetExport\x12$.fragua.exporter.v1.GetExportRequest\x1a\x1a.fragua.exporter.v1.Export\x12^\n\x0bListExports\x12&.fragua.exporter.v1.ListExportsRequest\x1a\'.fragua.exporter.v1.ListExportsResponse\x12S\n\x0bWatchExport\x12&.fragua.exporter.v1.WatchExportRequest\x1a\x1a.fragua.exporter.v1.Export0\x01\x12S\n\x0c\x43\x61ncelExport\x12\'.fragua.exporter.v1.CancelExportRequest\x1a\x1a.fragua.exporter.v1.Export\x12Q\n\x0bPauseExport\x12&.fragua.exporter.v1.PauseExportRequest\x1a\x1a.fragua.exporter.v1.Export\x12S\n\x0cResumeExport\x12\'.fragua.exporter.v1.ResumeExportRequest\x1a\x1a.fragua.exporter.v1.Export\x12y\n\x14GetExportDownloadUrl\x12/.fragua.exporter.v1.GetExportDownloadUrlRequest\x1a\x30.fragua.exporter.v1.GetExportDownloadUrlResponse\x12u\n\x12\x44ownloadExportFile\x12-.fragua.exporter.v1.DownloadExportFileRequest\x1a..fragua.exporter.v1.DownloadExportFileResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)fragua/exporter/v1/exporter_service.proto\x12\x12\x66ragua.exporter.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!fragua/exporter/v1/exporter.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n\x15\x45stimateExportRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^branches/[a-z0-9-]{1,40}$\x12\x32\n\x06\x65xport\x18\x02 \x01(\x0b\x32\x1a.fragua.exporter.v1.ExportB\x06\xbaH\x03\xc8\x01\x01\"^\n\x13VerifyExportRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\"\xb0\x01\n\x11SignExportRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\x12\x19\n\x06signer\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18x\x12\x1b\n\npublic_key\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1a\n\tsignature\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02h@\"\xcf\x02\n\x16PublishToOllamaRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\x12N\n\x05model\x18\x02 \x01(\tB?\xbaH<r:28^([a-z0-9][a-z0-9._-]{0,63}/)?[a-z0-9][a-z0-9._-]{0,63}$\x12\x38\n\x03tag\x18\x03 \x01(\tB+\xbaH(r&2$^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$\x12@\n\x0cquantization\x18\x04 \x01(\x0e\x32 .fragua.exporter.v1.QuantizationB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x12\x0f\n\x07replace\x18\x06 \x01(\x08\"\x8d\x01\n\x17PublishToOllamaResponse\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x12\n\nsent_bytes\x18\x02 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12:\n\x0bpublication\x18\x04 \x01(\x0b\x32%.fragua.exporter.v1.OllamaPublication\"\xc5\x01\n\x13\x43reateExportRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^branches/[a-z0-9-]{1,40}$\x12\x32\n\x06\x65xport\x18\x02 \x01(\x0b\x32\x1a.fragua.exporter.v1.ExportB\x06\xbaH\x03\xc8\x01\x01\x12\x30\n\nrequest_id\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01\x18@2\x11^[A-Za-z0-9._-]+$\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"[\n\x10GetExportRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\"\x84\x01\n\x12ListExportsRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^branches/[a-z0-9-]{1,40}$\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"[\n\x13ListExportsResponse\x12+\n\x07\x65xports\x18\x01 \x03(\x0b\x32\x1a.fragua.exporter.v1.Export\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x12WatchExportRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\"^\n\x13\x43\x61ncelExportRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\"]\n\x12PauseExportRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\"^\n\x13ResumeExportRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\"\x9f\x01\n\x1bGetExportDownloadUrlRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\x12\x37\n\x04\x66ile\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$\"\\\n\x1cGetExportDownloadUrlResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb6\x01\n\x19\x44ownloadExportFileRequest\x12G\n\x04name\x18\x01 \x01(\tB9\xbaH6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$\x12\x37\n\x04\x66ile\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$\x12\x17\n\x06offset\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"+\n\x1a\x44ownloadExportFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\x32\xda\t\n\x0f\x45xporterService\x12S\n\x0c\x43reateExport\x12\'.fragua.exporter.v1.CreateExportRequest\x1a\x1a.fragua.exporter.v1.Export\x12M\n\tGetExport\x12$.fragua.exporter.v1.GetExportRequest\x1a\x1a.fragua.exporter.v1.Export\x12^\n\x0bListExports\x12&.fragua.exporter.v1.ListExportsRequest\x1a\'.fragua.exporter.v1.ListExportsResponse\x12S\n\x0bWatchExport\x12&.fragua.exporter.v1.WatchExportRequest\x1a\x1a.fragua.exporter.v1.Export0\x01\x12S\n\x0c\x43\x61ncelExport\x12\'.fragua.exporter.v1.CancelExportRequest\x1a\x1a.fragua.exporter.v1.Export\x12Q\n\x0bPauseExport\x12&.fragua.exporter.v1.PauseExportRequest\x1a\x1a.fragua.exporter.v1.Export\x12S\n\x0cResumeExport\x12\'.fragua.exporter.v1.ResumeExportRequest\x1a\x1a.fragua.exporter.v1.Export\x12y\n\x14GetExportDownloadUrl\x12/.fragua.exporter.v1.GetExportDownloadUrlRequest\x1a\x30.fragua.exporter.v1.GetExportDownloadUrlResponse\x12u\n\x12\x44ownloadExportFile\x12-.fragua.exporter.v1.DownloadExportFileRequest\x1a..fragua.exporter.v1.DownloadExportFileResponse0\x01\x12_\n\x0e\x45stimateExport\x12).fragua.exporter.v1.EstimateExportRequest\x1a\".fragua.exporter.v1.ExportEstimate\x12_\n\x0cVerifyExport\x12\'.fragua.exporter.v1.VerifyExportRequest\x1a&.fragua.exporter.v1.ExportVerification\x12O\n\nSignExport\x12%.fragua.exporter.v1.SignExportRequest\x1a\x1a.fragua.exporter.v1.Export\x12l\n\x0fPublishToOllama\x12*.fragua.exporter.v1.PublishToOllamaRequest\x1a+.fragua.exporter.v1.PublishToOllamaResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fragua.exporter.v1.exporter_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ESTIMATEEXPORTREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_ESTIMATEEXPORTREQUEST'].fields_by_name['parent']._serialized_options = b'\272H\036r\0342\032^branches/[a-z0-9-]{1,40}$'
+  _globals['_ESTIMATEEXPORTREQUEST'].fields_by_name['export']._loaded_options = None
+  _globals['_ESTIMATEEXPORTREQUEST'].fields_by_name['export']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_VERIFYEXPORTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_VERIFYEXPORTREQUEST'].fields_by_name['name']._serialized_options = b'\272H6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$'
+  _globals['_SIGNEXPORTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_SIGNEXPORTREQUEST'].fields_by_name['name']._serialized_options = b'\272H6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$'
+  _globals['_SIGNEXPORTREQUEST'].fields_by_name['signer']._loaded_options = None
+  _globals['_SIGNEXPORTREQUEST'].fields_by_name['signer']._serialized_options = b'\272H\006r\004\020\001\030x'
+  _globals['_SIGNEXPORTREQUEST'].fields_by_name['public_key']._loaded_options = None
+  _globals['_SIGNEXPORTREQUEST'].fields_by_name['public_key']._serialized_options = b'\272H\004z\002h '
+  _globals['_SIGNEXPORTREQUEST'].fields_by_name['signature']._loaded_options = None
+  _globals['_SIGNEXPORTREQUEST'].fields_by_name['signature']._serialized_options = b'\272H\004z\002h@'
+  _globals['_PUBLISHTOOLLAMAREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_PUBLISHTOOLLAMAREQUEST'].fields_by_name['name']._serialized_options = b'\272H6r422^branches/[a-z0-9-]{1,40}/exports/[a-z0-9-]{1,40}$'
+  _globals['_PUBLISHTOOLLAMAREQUEST'].fields_by_name['model']._loaded_options = None
+  _globals['_PUBLISHTOOLLAMAREQUEST'].fields_by_name['model']._serialized_options = b'\272H<r:28^([a-z0-9][a-z0-9._-]{0,63}/)?[a-z0-9][a-z0-9._-]{0,63}$'
+  _globals['_PUBLISHTOOLLAMAREQUEST'].fields_by_name['tag']._loaded_options = None
+  _globals['_PUBLISHTOOLLAMAREQUEST'].fields_by_name['tag']._serialized_options = b'\272H(r&2$^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$'
+  _globals['_PUBLISHTOOLLAMAREQUEST'].fields_by_name['quantization']._loaded_options = None
+  _globals['_PUBLISHTOOLLAMAREQUEST'].fields_by_name['quantization']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_CREATEEXPORTREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_CREATEEXPORTREQUEST'].fields_by_name['parent']._serialized_options = b'\272H\036r\0342\032^branches/[a-z0-9-]{1,40}$'
   _globals['_CREATEEXPORTREQUEST'].fields_by_name['export']._loaded_options = None
@@ -66,30 +88,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOWNLOADEXPORTFILEREQUEST'].fields_by_name['file']._serialized_options = b'\272H&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$'
   _globals['_DOWNLOADEXPORTFILEREQUEST'].fields_by_name['offset']._loaded_options = None
   _globals['_DOWNLOADEXPORTFILEREQUEST'].fields_by_name['offset']._serialized_options = b'\272H\004\"\002(\000'
-  _globals['_CREATEEXPORTREQUEST']._serialized_start=163
-  _globals['_CREATEEXPORTREQUEST']._serialized_end=360
-  _globals['_GETEXPORTREQUEST']._serialized_start=362
-  _globals['_GETEXPORTREQUEST']._serialized_end=453
-  _globals['_LISTEXPORTSREQUEST']._serialized_start=456
-  _globals['_LISTEXPORTSREQUEST']._serialized_end=588
-  _globals['_LISTEXPORTSRESPONSE']._serialized_start=590
-  _globals['_LISTEXPORTSRESPONSE']._serialized_end=681
-  _globals['_WATCHEXPORTREQUEST']._serialized_start=683
-  _globals['_WATCHEXPORTREQUEST']._serialized_end=776
-  _globals['_CANCELEXPORTREQUEST']._serialized_start=778
-  _globals['_CANCELEXPORTREQUEST']._serialized_end=872
-  _globals['_PAUSEEXPORTREQUEST']._serialized_start=874
-  _globals['_PAUSEEXPORTREQUEST']._serialized_end=967
-  _globals['_RESUMEEXPORTREQUEST']._serialized_start=969
-  _globals['_RESUMEEXPORTREQUEST']._serialized_end=1063
-  _globals['_GETEXPORTDOWNLOADURLREQUEST']._serialized_start=1066
-  _globals['_GETEXPORTDOWNLOADURLREQUEST']._serialized_end=1225
-  _globals['_GETEXPORTDOWNLOADURLRESPONSE']._serialized_start=1227
-  _globals['_GETEXPORTDOWNLOADURLRESPONSE']._serialized_end=1319
-  _globals['_DOWNLOADEXPORTFILEREQUEST']._serialized_start=1322
-  _globals['_DOWNLOADEXPORTFILEREQUEST']._serialized_end=1504
-  _globals['_DOWNLOADEXPORTFILERESPONSE']._serialized_start=1506
-  _globals['_DOWNLOADEXPORTFILERESPONSE']._serialized_end=1549
-  _globals['_EXPORTERSERVICE']._serialized_start=1552
-  _globals['_EXPORTERSERVICE']._serialized_end=2409
+  _globals['_ESTIMATEEXPORTREQUEST']._serialized_start=162
+  _globals['_ESTIMATEEXPORTREQUEST']._serialized_end=288
+  _globals['_VERIFYEXPORTREQUEST']._serialized_start=290
+  _globals['_VERIFYEXPORTREQUEST']._serialized_end=384
+  _globals['_SIGNEXPORTREQUEST']._serialized_start=387
+  _globals['_SIGNEXPORTREQUEST']._serialized_end=563
+  _globals['_PUBLISHTOOLLAMAREQUEST']._serialized_start=566
+  _globals['_PUBLISHTOOLLAMAREQUEST']._serialized_end=901
+  _globals['_PUBLISHTOOLLAMARESPONSE']._serialized_start=904
+  _globals['_PUBLISHTOOLLAMARESPONSE']._serialized_end=1045
+  _globals['_CREATEEXPORTREQUEST']._serialized_start=1048
+  _globals['_CREATEEXPORTREQUEST']._serialized_end=1245
+  _globals['_GETEXPORTREQUEST']._serialized_start=1247
+  _globals['_GETEXPORTREQUEST']._serialized_end=1338
+  _globals['_LISTEXPORTSREQUEST']._serialized_start=1341
+  _globals['_LISTEXPORTSREQUEST']._serialized_end=1473
+  _globals['_LISTEXPORTSRESPONSE']._serialized_start=1475
+  _globals['_LISTEXPORTSRESPONSE']._serialized_end=1566
+  _globals['_WATCHEXPORTREQUEST']._serialized_start=1568
+  _globals['_WATCHEXPORTREQUEST']._serialized_end=1661
+  _globals['_CANCELEXPORTREQUEST']._serialized_start=1663
+  _globals['_CANCELEXPORTREQUEST']._serialized_end=1757
+  _globals['_PAUSEEXPORTREQUEST']._serialized_start=1759
+  _globals['_PAUSEEXPORTREQUEST']._serialized_end=1852
+  _globals['_RESUMEEXPORTREQUEST']._serialized_start=1854
+  _globals['_RESUMEEXPORTREQUEST']._serialized_end=1948
+  _globals['_GETEXPORTDOWNLOADURLREQUEST']._serialized_start=1951
+  _globals['_GETEXPORTDOWNLOADURLREQUEST']._serialized_end=2110
+  _globals['_GETEXPORTDOWNLOADURLRESPONSE']._serialized_start=2112
+  _globals['_GETEXPORTDOWNLOADURLRESPONSE']._serialized_end=2204
+  _globals['_DOWNLOADEXPORTFILEREQUEST']._serialized_start=2207
+  _globals['_DOWNLOADEXPORTFILEREQUEST']._serialized_end=2389
+  _globals['_DOWNLOADEXPORTFILERESPONSE']._serialized_start=2391
+  _globals['_DOWNLOADEXPORTFILERESPONSE']._serialized_end=2434
+  _globals['_EXPORTERSERVICE']._serialized_start=2437
+  _globals['_EXPORTERSERVICE']._serialized_end=3679
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,60 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class EstimateExportRequest(_message.Message):
+    __slots__ = ("parent", "export")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    EXPORT_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    export: _exporter_pb2.Export
+    def __init__(self, parent: _Optional[str] = ..., export: _Optional[_Union[_exporter_pb2.Export, _Mapping]] = ...) -> None: ...
+
+class VerifyExportRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class SignExportRequest(_message.Message):
+    __slots__ = ("name", "signer", "public_key", "signature")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIGNER_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    signer: str
+    public_key: bytes
+    signature: bytes
+    def __init__(self, name: _Optional[str] = ..., signer: _Optional[str] = ..., public_key: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class PublishToOllamaRequest(_message.Message):
+    __slots__ = ("name", "model", "tag", "quantization", "dry_run", "replace")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    QUANTIZATION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    model: str
+    tag: str
+    quantization: _exporter_pb2.Quantization
+    dry_run: bool
+    replace: bool
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., tag: _Optional[str] = ..., quantization: _Optional[_Union[_exporter_pb2.Quantization, str]] = ..., dry_run: _Optional[bool] = ..., replace: _Optional[bool] = ...) -> None: ...
+
+class PublishToOllamaResponse(_message.Message):
+    __slots__ = ("phase", "sent_bytes", "total_bytes", "publication")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PUBLICATION_FIELD_NUMBER: _ClassVar[int]
+    phase: str
+    sent_bytes: int
+    total_bytes: int
+    publication: _exporter_pb2.OllamaPublication
+    def __init__(self, phase: _Optional[str] = ..., sent_bytes: _Optional[int] = ..., total_bytes: _Optional[int] = ..., publication: _Optional[_Union[_exporter_pb2.OllamaPublication, _Mapping]] = ...) -> None: ...
+
 class CreateExportRequest(_message.Message):
     __slots__ = ("parent", "export", "request_id", "validate_only")
     PARENT_FIELD_NUMBER: _ClassVar[int]

@@ -80,6 +80,26 @@ class ExporterServiceStub:
                 request_serializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.DownloadExportFileRequest.SerializeToString,
                 response_deserializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.DownloadExportFileResponse.FromString,
                 _registered_method=True)
+        self.EstimateExport = channel.unary_unary(
+                '/fragua.exporter.v1.ExporterService/EstimateExport',
+                request_serializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.EstimateExportRequest.SerializeToString,
+                response_deserializer=fragua_dot_exporter_dot_v1_dot_exporter__pb2.ExportEstimate.FromString,
+                _registered_method=True)
+        self.VerifyExport = channel.unary_unary(
+                '/fragua.exporter.v1.ExporterService/VerifyExport',
+                request_serializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.VerifyExportRequest.SerializeToString,
+                response_deserializer=fragua_dot_exporter_dot_v1_dot_exporter__pb2.ExportVerification.FromString,
+                _registered_method=True)
+        self.SignExport = channel.unary_unary(
+                '/fragua.exporter.v1.ExporterService/SignExport',
+                request_serializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.SignExportRequest.SerializeToString,
+                response_deserializer=fragua_dot_exporter_dot_v1_dot_exporter__pb2.Export.FromString,
+                _registered_method=True)
+        self.PublishToOllama = channel.unary_stream(
+                '/fragua.exporter.v1.ExporterService/PublishToOllama',
+                request_serializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.PublishToOllamaRequest.SerializeToString,
+                response_deserializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.PublishToOllamaResponse.FromString,
+                _registered_method=True)
 
 
 class ExporterServiceServicer:
@@ -146,6 +166,35 @@ class ExporterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EstimateExport(self, request, context):
+        """What the export would need, from the headers of base and adapter alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyExport(self, request, context):
+        """Reads every published file again: sizes, digests, signatures.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignExport(self, request, context):
+        """Keeps a signature that the client made; the private key never travels. One that does not fit is refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishToOllama(self, request, context):
+        """Puts one GGUF file with the Modelfile's template, system prompt and parameters into an Ollama server, and tells how
+        far it is; the last message names the model. Blobs that the server has are not sent again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExporterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -193,6 +242,26 @@ def add_ExporterServiceServicer_to_server(servicer, server):
                     servicer.DownloadExportFile,
                     request_deserializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.DownloadExportFileRequest.FromString,
                     response_serializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.DownloadExportFileResponse.SerializeToString,
+            ),
+            'EstimateExport': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateExport,
+                    request_deserializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.EstimateExportRequest.FromString,
+                    response_serializer=fragua_dot_exporter_dot_v1_dot_exporter__pb2.ExportEstimate.SerializeToString,
+            ),
+            'VerifyExport': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyExport,
+                    request_deserializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.VerifyExportRequest.FromString,
+                    response_serializer=fragua_dot_exporter_dot_v1_dot_exporter__pb2.ExportVerification.SerializeToString,
+            ),
+            'SignExport': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignExport,
+                    request_deserializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.SignExportRequest.FromString,
+                    response_serializer=fragua_dot_exporter_dot_v1_dot_exporter__pb2.Export.SerializeToString,
+            ),
+            'PublishToOllama': grpc.unary_stream_rpc_method_handler(
+                    servicer.PublishToOllama,
+                    request_deserializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.PublishToOllamaRequest.FromString,
+                    response_serializer=fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.PublishToOllamaResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -438,6 +507,114 @@ class ExporterService:
             '/fragua.exporter.v1.ExporterService/DownloadExportFile',
             fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.DownloadExportFileRequest.SerializeToString,
             fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.DownloadExportFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateExport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.exporter.v1.ExporterService/EstimateExport',
+            fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.EstimateExportRequest.SerializeToString,
+            fragua_dot_exporter_dot_v1_dot_exporter__pb2.ExportEstimate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyExport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.exporter.v1.ExporterService/VerifyExport',
+            fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.VerifyExportRequest.SerializeToString,
+            fragua_dot_exporter_dot_v1_dot_exporter__pb2.ExportVerification.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignExport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.exporter.v1.ExporterService/SignExport',
+            fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.SignExportRequest.SerializeToString,
+            fragua_dot_exporter_dot_v1_dot_exporter__pb2.Export.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishToOllama(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/fragua.exporter.v1.ExporterService/PublishToOllama',
+            fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.PublishToOllamaRequest.SerializeToString,
+            fragua_dot_exporter_dot_v1_dot_exporter__service__pb2.PublishToOllamaResponse.FromString,
             options,
             channel_credentials,
             insecure,

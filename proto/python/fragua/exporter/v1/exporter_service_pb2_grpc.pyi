@@ -49,6 +49,16 @@ class ExporterServiceStub:
     """
     DownloadExportFile: _grpc.UnaryStreamMultiCallable[_exporter_service_pb2.DownloadExportFileRequest, _exporter_service_pb2.DownloadExportFileResponse]
     """The bytes of one file from an offset on, so that a broken download goes on where it stopped."""
+    EstimateExport: _grpc.UnaryUnaryMultiCallable[_exporter_service_pb2.EstimateExportRequest, _exporter_pb2.ExportEstimate]
+    """What the export would need, from the headers of base and adapter alone."""
+    VerifyExport: _grpc.UnaryUnaryMultiCallable[_exporter_service_pb2.VerifyExportRequest, _exporter_pb2.ExportVerification]
+    """Reads every published file again: sizes, digests, signatures."""
+    SignExport: _grpc.UnaryUnaryMultiCallable[_exporter_service_pb2.SignExportRequest, _exporter_pb2.Export]
+    """Keeps a signature that the client made; the private key never travels. One that does not fit is refused."""
+    PublishToOllama: _grpc.UnaryStreamMultiCallable[_exporter_service_pb2.PublishToOllamaRequest, _exporter_service_pb2.PublishToOllamaResponse]
+    """Puts one GGUF file with the Modelfile's template, system prompt and parameters into an Ollama server, and tells how
+    far it is; the last message names the model. Blobs that the server has are not sent again.
+    """
 
 @_typing.type_check_only
 class ExporterServiceAsyncStub(ExporterServiceStub):
@@ -70,6 +80,16 @@ class ExporterServiceAsyncStub(ExporterServiceStub):
     """
     DownloadExportFile: _aio.UnaryStreamMultiCallable[_exporter_service_pb2.DownloadExportFileRequest, _exporter_service_pb2.DownloadExportFileResponse]  # type: ignore[assignment]
     """The bytes of one file from an offset on, so that a broken download goes on where it stopped."""
+    EstimateExport: _aio.UnaryUnaryMultiCallable[_exporter_service_pb2.EstimateExportRequest, _exporter_pb2.ExportEstimate]  # type: ignore[assignment]
+    """What the export would need, from the headers of base and adapter alone."""
+    VerifyExport: _aio.UnaryUnaryMultiCallable[_exporter_service_pb2.VerifyExportRequest, _exporter_pb2.ExportVerification]  # type: ignore[assignment]
+    """Reads every published file again: sizes, digests, signatures."""
+    SignExport: _aio.UnaryUnaryMultiCallable[_exporter_service_pb2.SignExportRequest, _exporter_pb2.Export]  # type: ignore[assignment]
+    """Keeps a signature that the client made; the private key never travels. One that does not fit is refused."""
+    PublishToOllama: _aio.UnaryStreamMultiCallable[_exporter_service_pb2.PublishToOllamaRequest, _exporter_service_pb2.PublishToOllamaResponse]  # type: ignore[assignment]
+    """Puts one GGUF file with the Modelfile's template, system prompt and parameters into an Ollama server, and tells how
+    far it is; the last message names the model. Blobs that the server has are not sent again.
+    """
 
 class ExporterServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -142,5 +162,39 @@ class ExporterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_exporter_service_pb2.DownloadExportFileResponse], _abc.AsyncIterator[_exporter_service_pb2.DownloadExportFileResponse]]:
         """The bytes of one file from an offset on, so that a broken download goes on where it stopped."""
+
+    @_abc_1.abstractmethod
+    def EstimateExport(
+        self,
+        request: _exporter_service_pb2.EstimateExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exporter_pb2.ExportEstimate, _abc.Awaitable[_exporter_pb2.ExportEstimate]]:
+        """What the export would need, from the headers of base and adapter alone."""
+
+    @_abc_1.abstractmethod
+    def VerifyExport(
+        self,
+        request: _exporter_service_pb2.VerifyExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exporter_pb2.ExportVerification, _abc.Awaitable[_exporter_pb2.ExportVerification]]:
+        """Reads every published file again: sizes, digests, signatures."""
+
+    @_abc_1.abstractmethod
+    def SignExport(
+        self,
+        request: _exporter_service_pb2.SignExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exporter_pb2.Export, _abc.Awaitable[_exporter_pb2.Export]]:
+        """Keeps a signature that the client made; the private key never travels. One that does not fit is refused."""
+
+    @_abc_1.abstractmethod
+    def PublishToOllama(
+        self,
+        request: _exporter_service_pb2.PublishToOllamaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_exporter_service_pb2.PublishToOllamaResponse], _abc.AsyncIterator[_exporter_service_pb2.PublishToOllamaResponse]]:
+        """Puts one GGUF file with the Modelfile's template, system prompt and parameters into an Ollama server, and tells how
+        far it is; the last message names the model. Blobs that the server has are not sent again.
+        """
 
 def add_ExporterServiceServicer_to_server(servicer: ExporterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
