@@ -1,0 +1,265 @@
+"""Finds rows whose texts are nearly the same: MinHash proposes pairs, and the exact Jaccard index decides."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fragua_dataset.ingestion.likeness import Numbers, in_pieces, mix, word_triples
+
+TextOf: TypeAlias = Callable[[int], str]
+Keys: TypeAlias = NDArray[np.uint32]
+Rows: TypeAlias = NDArray[np.uint32]
+
+_BIN_BITS = 7
+_BINS = 2**_BIN_BITS
+_EMPTY = np.uint64(2**64 - 1)
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_FOUND_AT_THE_THRESHOLD = 0.995
+"""Of the pairs that are just alike enough, the part that is proposed; of pairs that are more alike, nearly all."""
+_BLOCK_ROWS = 4096
+_PREDECESSORS = 3
+"""With how many rows before it in its bucket a row is compared, besides the first of the bucket: buckets of up to four
+rows are compared in full, and one of a hundred thousand equal rows costs no more per row."""
+_CHARACTERS_AT_ONCE = 2**20
+_PAIRS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two rows that are near-duplicates."""
+
+    first: int
+    second: int
+    jaccard: float
+    """How many distinct word triples they share, of all that either has."""
+
+
+class NearDuplicates:
+    """Rows are added; then `pairs` tells which are nearly the same. The same rows always give the same pairs.
+
+    Signatures wait in an unnamed file in the folder, so that memory holds some 20 bytes per row at most.
+    """
+
+    def __init__(self, spool: Path, *, jaccard: float) -> None:
+        self.rows = 0
+        self._jaccard = jaccard
+        self._width = _bins_per_band(jaccard)
+        self._signatures = _SignatureFile(spool, _BINS // self._width)
+
+    def add(self, texts: Sequence[str]) -> None:
+        """The texts of the next rows, any number of them; the very first row is row 0."""
+        for piece in in_pieces(texts):
+            self._signatures.write(_band_keys(*word_triples(piece), self._width))
+        self.rows += len(texts)
+
+    def pairs(self, text_of: TextOf) -> Iterator[Pair]:
+        """The near-duplicates among all rows added so far; `text_of` gives the text of a row again.
+
+        Every pair is verified. Together they link each cluster and close no circle: rows that other pairs have brought
+        together already are told no more, so a cluster of n rows takes n - 1 pairs. A row of fewer than three words is
+        in no pair.
+        """
+        clusters = _Clusters(self.rows)
+        for keys in self._signatures.bands():
+            for first, second in _candidates(keys):
+                apart = clusters.of(first) != clusters.of(second)
+                candidates = zip(first[apart].tolist(), second[apart].tolist(), strict=True)
+                yield from self._verified(candidates, clusters, text_of)
+
+    def close(self) -> None:
+        self._signatures.close()
+
+    def __enter__(self) -> NearDuplicates:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def _verified(self, candidates: Iterator[tuple[int, int]], clusters: _Clusters, text_of: TextOf) -> Iterator[Pair]:
+        for batch, texts in _with_texts(candidates, text_of):
+            triples = _triple_sets(texts)
+            for first, second in batch:
+                if clusters.together(first, second):
+                    continue
+                shared = len(triples[first] & triples[second])
+                jaccard = shared / (len(triples[first]) + len(triples[second]) - shared)
+                if jaccard >= self._jaccard:
+                    clusters.unite(first, second)
+                    yield Pair(min(first, second), max(first, second), jaccard)
+
+
+def _bins_per_band(jaccard: float) -> int:
+    """The widest bands that still propose enough of the pairs at the threshold, and so the fewest others."""
+
+    def found(width: int) -> float:
+        return 1 - (1 - jaccard**width) ** (_BINS // width)
+
+    return max(width for width in range(1, 17) if width == 1 or found(width) >= _FOUND_AT_THE_THRESHOLD)
+
+
+def _band_keys(triples: Numbers, counts: NDArray[np.intp], width: int) -> Keys:
+    """One key per band and row: rows that are alike have some in common. 0 is no key: the row has no triples."""
+    bins = _min_hashes(triples, counts)
+    bands = _BINS // width
+    bins = bins[:, : bands * width].reshape(len(counts), bands, width)
+    keys = bins[:, :, 0].copy()
+    for place in range(1, width):
+        keys *= _STEP
+        keys += bins[:, :, place]
+        mix(keys)
+    # The bins of a band hold equal leading bits in every row.
+    mix(keys)
+    short = (keys >> np.uint64(32)).astype(np.uint32)
+    np.maximum(short, 1, out=short)
+    short[counts == 0] = 0
+    return short.T
+
+
+def _min_hashes(triples: Numbers, counts: NDArray[np.intp]) -> Numbers:
+    """The smallest triple of each bin. One permutation is enough when the leading bits of a triple choose its bin."""
+    rows = len(counts)
+    bins = np.full(rows * _BINS, _EMPTY)
+    slots = (triples >> np.uint64(64 - _BIN_BITS)).astype(np.intp)
+    slots += np.repeat(np.arange(rows) * _BINS, counts)
+    np.minimum.at(bins, slots, triples)
+    return _densified(bins.reshape(rows, _BINS))
+
+
+def _densified(bins: Numbers) -> Numbers:
+    """An empty bin borrows from the next one that is not, and adds how far it had to go.
+
+    So two short texts agree in a bin as often as they would with many hash functions.
+    """
+    places = np.arange(_BINS, dtype=np.int16)
+    lenders = np.where(bins == _EMPTY, np.int16(2 * _BINS), places)
+    lenders = np.minimum.accumulate(lenders[:, ::-1], axis=1)[:, ::-1]
+    # Past the last one it goes on at the beginning.
+    lenders = np.minimum(lenders, lenders[:, :1] + np.int16(_BINS))
+    distances = (lenders - places).astype(np.uint64)
+    distances *= _STEP
+    return np.take_along_axis(bins, (lenders % _BINS).astype(np.intp), axis=1) + distances
+
+
+def _candidates(keys: Keys) -> Iterator[tuple[Rows, Rows]]:
+    """Pairs of rows that have a key in common; of a crowded bucket only some, which still link all that are alike."""
+    # Keys and rows are sorted as one number: so equal keys come together, and the order is always the same.
+    packed = np.empty(len(keys), "<u8")
+    rows, sorted_keys = packed.view("<u4")[0::2], packed.view("<u4")[1::2]
+    rows[:] = np.arange(len(keys), dtype=np.uint32)
+    sorted_keys[:] = keys
+    packed.sort()
+    without_key = int(np.searchsorted(packed, 2**32))
+    rows, sorted_keys = rows[without_key:], sorted_keys[without_key:]
+    follows = sorted_keys[1:] == sorted_keys[:-1]
+    crowded = np.append(follows, False)
+    crowded[1:] |= follows
+    rows, sorted_keys = rows[crowded], sorted_keys[crowded]
+    begins = np.flatnonzero(np.diff(sorted_keys, prepend=0))
+    firsts = np.repeat(rows[begins], np.diff(begins, append=len(rows)))
+    others = rows != firsts
+    yield firsts[others], rows[others]
+    for distance in range(1, _PREDECESSORS + 1):
+        near = sorted_keys[distance:] == sorted_keys[:-distance]
+        near &= rows[:-distance] != firsts[distance:]
+        yield rows[:-distance][near], rows[distance:][near]
+
+
+def _with_texts(
+    candidates: Iterator[tuple[int, int]], text_of: TextOf
+) -> Iterator[tuple[list[tuple[int, int]], dict[int, str]]]:
+    """The candidates in batches, with the texts that each batch needs."""
+    batch: list[tuple[int, int]] = []
+    texts: dict[int, str] = {}
+    characters = 0
+    for pair in candidates:
+        batch.append(pair)
+        for row in pair:
+            if row not in texts:
+                texts[row] = text_of(row)
+                characters += len(texts[row])
+        if characters >= _CHARACTERS_AT_ONCE or len(batch) >= _PAIRS_AT_ONCE:
+            yield batch, texts
+            batch, texts, characters = [], {}, 0
+    if batch:
+        yield batch, texts
+
+
+def _triple_sets(texts: dict[int, str]) -> dict[int, set[int]]:
+    sets: list[set[int]] = []
+    for piece in in_pieces(list(texts.values())):
+        triples, counts = word_triples(piece)
+        sets.extend(set(part.tolist()) for part in np.split(triples, np.cumsum(counts)[:-1]))
+    return dict(zip(texts, sets, strict=True))
+
+
+class _Clusters:
+    """Which rows have been brought together: each points to an earlier row of its cluster, the first to itself."""
+
+    def __init__(self, rows: int) -> None:
+        self._earlier = np.arange(rows, dtype=np.uint32)
+
+    def of(self, rows: Rows) -> Rows:
+        """The first row of each row's cluster."""
+        earlier = self._earlier[rows]
+        while not np.array_equal(earlier, even_earlier := self._earlier[earlier]):
+            earlier = even_earlier
+        self._earlier[rows] = earlier
+        return earlier
+
+    def together(self, one: int, other: int) -> bool:
+        return self._first_of(one) == self._first_of(other)
+
+    def unite(self, one: int, other: int) -> None:
+        firsts = self._first_of(one), self._first_of(other)
+        self._earlier[max(firsts)] = min(firsts)
+
+    def _first_of(self, row: int) -> int:
+        while (earlier := int(self._earlier[row])) != row:
+            self._earlier[row] = self._earlier[earlier]
+            row = earlier
+        return row
+
+
+class _SignatureFile:
+    """The band keys of all rows, written row by row and read band by band."""
+
+    def __init__(self, folder: Path, bands: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        # It has no name, so nothing is left behind however the process ends.
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._block = np.zeros((bands, _BLOCK_ROWS), np.uint32)
+        self._blocks = 0
+        self._filled = 0
+
+    def write(self, keys: Keys) -> None:
+        start = 0
+        while start < keys.shape[1]:
+            part = keys[:, start : start + _BLOCK_ROWS - self._filled]
+            self._block[:, self._filled : self._filled + part.shape[1]] = part
+            start += part.shape[1]
+            self._filled += part.shape[1]
+            if self._filled == _BLOCK_ROWS:
+                self._file.seek(self._blocks * self._block.nbytes)
+                self._file.write(self._block.data)
+                self._blocks += 1
+                self._filled = 0
+
+    def bands(self) -> Iterator[Keys]:
+        rows = self._blocks * _BLOCK_ROWS
+        for band, unwritten in enumerate(self._block):
+            keys = np.empty(rows + self._filled, np.uint32)
+            for block in range(self._blocks):
+                self._file.seek(block * self._block.nbytes + band * unwritten.nbytes)
+                self._file.readinto(keys[block * _BLOCK_ROWS : (block + 1) * _BLOCK_ROWS].data)
+            keys[rows:] = unwritten[: self._filled]
+            yield keys
+
+    def close(self) -> None:
+        self._file.close()
