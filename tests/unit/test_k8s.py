@@ -19,6 +19,7 @@ import yaml
 
 from fragua_platform.events.bus import JOBS_STREAM
 from fragua_platform.settings import PlatformSettings
+from tests.servers.process import fetched_servers
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("dataset", "trainer", "evaluator", "exporter")
@@ -30,12 +31,19 @@ NOT_OF_KUBERNETES = {"ScaledObject"}
 Manifest = dict[str, Any]
 
 
+def renderer() -> list[str] | None:
+    if kubectl := shutil.which("kubectl") or shutil.which("kubectl", path=str(fetched_servers() / "kubectl/usr/bin")):
+        return [kubectl, "kustomize"]
+    if kustomize := shutil.which("kustomize"):
+        return [kustomize, "build"]
+    return None
+
+
 def build(folder: str) -> list[Manifest]:
     """What `kubectl apply -k` would send."""
-    renderers = {"kubectl": ["kubectl", "kustomize"], "kustomize": ["kustomize", "build"]}
-    command = next((words for program, words in renderers.items() if shutil.which(program)), None)
+    command = renderer()
     if command is None:
-        missing = "neither kubectl nor kustomize is on PATH (Debian 13: kubernetes-client; macOS: brew install kubectl)"
+        missing = "no kubectl 1.27 or newer: run scripts/fetch_servers.sh, or put kubectl or kustomize on PATH"
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
