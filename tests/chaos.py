@@ -25,8 +25,9 @@ VICTIMS = (
     *("nats", "postgres", "s3"),
     *(f"{BUSY}-{part}" for part in PARTS for _ in range(3)),
 )
-_LONGEST_PEACE = 2.5
-"""Seconds between two blows; every job has to get through between two that hit it."""
+_LONGEST_PEACE = 2.0
+_PATIENCE_GROWS = 1.1
+"""Each blow during one job waits longer than the one before: the job has to get through, also on a slow machine."""
 _LONGEST_ABSENCE = 2.0
 _SUPERVISOR_SECONDS = 0.5
 
@@ -34,7 +35,7 @@ _SUPERVISOR_SECONDS = 0.5
 @dataclass(frozen=True)
 class Blow:
     peace: float
-    """Seconds since the blow before."""
+    """Seconds since the blow before, if it is the first one during a job."""
     victim: str
     absence: float
     """Seconds until the supervisor acts."""
@@ -74,8 +75,11 @@ async def chaos(deployment: Deployment, seed: int) -> AsyncIterator[Havoc]:
         absent.discard(victim)
 
     async def rage() -> None:
+        during, patience = havoc.busy, 1.0
         for blow in blows(seed):
-            await asyncio.sleep(blow.peace)
+            await asyncio.sleep(blow.peace * patience)
+            patience = patience * _PATIENCE_GROWS if during == havoc.busy else 1.0
+            during = havoc.busy
             victim = blow.victim.replace(BUSY, havoc.busy)
             if victim.endswith("engine"):
                 havoc.hits[victim] += _kill_engine(deployment, victim)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from fragua_platform.artifacts.bundle import publish_bundle
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.database import Database
 from fragua_platform.errors import InvalidInput, LimitExceeded, Violation
+from fragua_platform.jobs.workplace import own_workplace
 from fragua_platform.paging import Page, PageRequest
 from fragua_trainer.application import ModelRegistry
 from fragua_trainer.domain.registry import BaseModel, base_model_prefix
@@ -46,14 +46,15 @@ class BaseModels:
 
     async def receive(self, model_id: str, parts: AsyncIterator[FileAnnounced | bytes]) -> BaseModel:
         """Store a model folder. The same content again gives the same revision."""
-        folder = await asyncio.to_thread(_new_folder, self._directory, model_id)
+        stack = ExitStack()
+        folder = await asyncio.to_thread(stack.enter_context, own_workplace(self._directory))
         try:
             files = await self._receive_files(folder, parts)
             architecture = await asyncio.to_thread(_check_folder, folder)
             name = f"baseModels/{model_id}/revisions/{_revision(files)}"
             bundle = await publish_bundle(self._store, base_model_prefix(name), folder, {"base_model": name})
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await asyncio.to_thread(stack.close)
         model = BaseModel(name, architecture, bundle, created=datetime.now(UTC))
         return await self._database.run(lambda connection: self._registry.add_base_model(connection, model))
 
@@ -127,11 +128,6 @@ class _FileWriter:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _new_folder(directory: Path, model_id: str) -> Path:
-    directory.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=directory, prefix=f"{model_id}-"))
 
 
 def _check_folder(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Where a worker keeps its job directories: a folder of its own, and none left behind by workers that were killed."""
+"""Scratch space, of a worker or of an upload: a folder of its own, and none left behind by processes that were killed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 @contextmanager
 def own_workplace(parent: Path) -> Iterator[Path]:
-    """A fresh folder below `parent`, removed at the end, or by the next worker here if this one is killed.
+    """A fresh folder below `parent`, removed at the end, or by the next one who asks here if this process is killed.
 
-    Workers of one machine share `parent`. Each holds a lock for as long as it lives, so a free lock means a dead owner.
+    The processes of one machine share `parent`. Each holds a lock for as long as it lives, so a free lock means a dead owner.
     """
     parent.mkdir(parents=True, exist_ok=True)
     _remove_what_the_dead_left(parent)
