@@ -38,7 +38,7 @@ _STATE_OF_JOB = {
     JobState.CANCELLED: AdapterState.FAILED,
 }
 
-_UPSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+_INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 class Registry:
@@ -152,16 +152,16 @@ class Registry:
     # --- base models
 
     def add_base_model(self, connection: Connection, model: BaseModel) -> BaseModel:
-        if known := connection.execute(base_models.select().where(base_models.c.name == model.name)).first():
-            return _base_model(known)
         values = {
             "name": model.name,
             "architecture": model.architecture,
             "bundle": model.bundle.model_dump(mode="json"),
             "created": model.created,
         }
-        connection.execute(base_models.insert().values(**values))
-        return model
+        # Two imports of one model at once are one import, so the second one is no error.
+        insert = _INSERTS[connection.dialect.name](base_models).values(**values)
+        connection.execute(insert.on_conflict_do_nothing())
+        return self.base_model(connection, model.name)
 
     def base_model(self, connection: Connection, name: str) -> BaseModel:
         row = connection.execute(base_models.select().where(base_models.c.name == name)).first()
@@ -206,7 +206,7 @@ class Registry:
 
 def _next_number(connection: Connection, branch: str) -> int:
     """Count up in one statement, so that two creations at once get two numbers."""
-    insert = _UPSERTS[connection.dialect.name](adapter_counters).values(branch=branch, last=1)
+    insert = _INSERTS[connection.dialect.name](adapter_counters).values(branch=branch, last=1)
     upsert = insert.on_conflict_do_update(
         index_elements=[adapter_counters.c.branch], set_={"last": adapter_counters.c.last + 1}
     )
