@@ -15,7 +15,6 @@ from fragua_dataset.ingestion.likeness import Numbers, in_pieces, mix, word_trip
 
 TextOf: TypeAlias = Callable[[int], str]
 Keys: TypeAlias = NDArray[np.uint32]
-Rows: TypeAlias = NDArray[np.uint32]
 
 _BIN_BITS = 7
 _BINS = 2**_BIN_BITS
@@ -27,6 +26,7 @@ _BLOCK_ROWS = 4096
 _PREDECESSORS = 3
 """With how many rows before it in its bucket a row is compared, besides the first of the bucket: buckets of up to four
 rows are compared in full, and one of a hundred thousand equal rows costs no more per row."""
+_REFUSED_REMEMBERED = 2**20
 _CHARACTERS_AT_ONCE = 2**20
 _PAIRS_AT_ONCE = 1024
 
@@ -67,11 +67,13 @@ class NearDuplicates:
         in no pair.
         """
         clusters = _Clusters(self.rows)
+        refused = np.empty(0, np.uint64)
         for keys in self._signatures.bands():
-            for first, second in _candidates(keys):
-                apart = clusters.of(first) != clusters.of(second)
-                candidates = zip(first[apart].tolist(), second[apart].tolist(), strict=True)
-                yield from self._verified(candidates, clusters, text_of)
+            for candidates in _candidates(keys):
+                # Pairs that are less alike than asked for come up in one band after another.
+                fresh = np.setdiff1d(clusters.apart(candidates), refused, assume_unique=True)
+                yield from self._verified(fresh, clusters, text_of)
+                refused = np.concatenate([refused, clusters.apart(fresh)])[-_REFUSED_REMEMBERED:]
 
     def close(self) -> None:
         self._signatures.close()
@@ -82,7 +84,7 @@ class NearDuplicates:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
-    def _verified(self, candidates: Iterator[tuple[int, int]], clusters: _Clusters, text_of: TextOf) -> Iterator[Pair]:
+    def _verified(self, candidates: Numbers, clusters: _Clusters, text_of: TextOf) -> Iterator[Pair]:
         for batch, texts in _with_texts(candidates, text_of):
             triples = _triple_sets(texts)
             for first, second in batch:
@@ -92,7 +94,7 @@ class NearDuplicates:
                 jaccard = shared / (len(triples[first]) + len(triples[second]) - shared)
                 if jaccard >= self._jaccard:
                     clusters.unite(first, second)
-                    yield Pair(min(first, second), max(first, second), jaccard)
+                    yield Pair(first, second, jaccard)
 
 
 def _bins_per_band(jaccard: float) -> int:
@@ -147,38 +149,46 @@ def _densified(bins: Numbers) -> Numbers:
     return np.take_along_axis(bins, (lenders % _BINS).astype(np.intp), axis=1) + distances
 
 
-def _candidates(keys: Keys) -> Iterator[tuple[Rows, Rows]]:
+def _candidates(keys: Keys) -> Iterator[Numbers]:
     """Pairs of rows that have a key in common; of a crowded bucket only some, which still link all that are alike."""
     # Keys and rows are sorted as one number: so equal keys come together, and the order is always the same.
-    packed = np.empty(len(keys), "<u8")
-    rows, sorted_keys = packed.view("<u4")[0::2], packed.view("<u4")[1::2]
-    rows[:] = np.arange(len(keys), dtype=np.uint32)
-    sorted_keys[:] = keys
+    packed = _packed(keys, np.arange(len(keys), dtype=np.uint32))
     packed.sort()
-    without_key = int(np.searchsorted(packed, 2**32))
-    rows, sorted_keys = rows[without_key:], sorted_keys[without_key:]
+    packed = packed[np.searchsorted(packed, 2**32) :]
+    sorted_keys, rows = _unpacked(packed)
     follows = sorted_keys[1:] == sorted_keys[:-1]
-    crowded = np.append(follows, False)
-    crowded[1:] |= follows
-    rows, sorted_keys = rows[crowded], sorted_keys[crowded]
+    in_company = np.append(follows, False)
+    in_company[1:] |= follows
+    sorted_keys, rows = sorted_keys[in_company], rows[in_company]
     begins = np.flatnonzero(np.diff(sorted_keys, prepend=0))
     firsts = np.repeat(rows[begins], np.diff(begins, append=len(rows)))
     others = rows != firsts
-    yield firsts[others], rows[others]
+    yield _packed(firsts[others], rows[others])
     for distance in range(1, _PREDECESSORS + 1):
         near = sorted_keys[distance:] == sorted_keys[:-distance]
         near &= rows[:-distance] != firsts[distance:]
-        yield rows[:-distance][near], rows[distance:][near]
+        yield _packed(rows[:-distance][near], rows[distance:][near])
 
 
-def _with_texts(
-    candidates: Iterator[tuple[int, int]], text_of: TextOf
-) -> Iterator[tuple[list[tuple[int, int]], dict[int, str]]]:
+def _packed(high: NDArray[np.uint32], low: NDArray[np.uint32]) -> Numbers:
+    """Two numbers of 32 bits as one of 64."""
+    packed = np.empty((len(high), 2), "<u4")
+    packed[:, 0], packed[:, 1] = low, high
+    return packed.view("<u8")[:, 0]
+
+
+def _unpacked(packed: Numbers) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    halves = packed.view("<u4").reshape(-1, 2)
+    return halves[:, 1], halves[:, 0]
+
+
+def _with_texts(candidates: Numbers, text_of: TextOf) -> Iterator[tuple[list[tuple[int, int]], dict[int, str]]]:
     """The candidates in batches, with the texts that each batch needs."""
     batch: list[tuple[int, int]] = []
     texts: dict[int, str] = {}
     characters = 0
-    for pair in candidates:
+    firsts, seconds = _unpacked(candidates)
+    for pair in zip(firsts.tolist(), seconds.tolist(), strict=True):
         batch.append(pair)
         for row in pair:
             if row not in texts:
@@ -205,8 +215,12 @@ class _Clusters:
     def __init__(self, rows: int) -> None:
         self._earlier = np.arange(rows, dtype=np.uint32)
 
-    def of(self, rows: Rows) -> Rows:
-        """The first row of each row's cluster."""
+    def apart(self, pairs: Numbers) -> Numbers:
+        """Those of the pairs that nothing has brought together."""
+        firsts, seconds = _unpacked(pairs)
+        return pairs[self._firsts_of(firsts) != self._firsts_of(seconds)]
+
+    def _firsts_of(self, rows: NDArray[np.uint32]) -> NDArray[np.uint32]:
         earlier = self._earlier[rows]
         while not np.array_equal(earlier, even_earlier := self._earlier[earlier]):
             earlier = even_earlier
