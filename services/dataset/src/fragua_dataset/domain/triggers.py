@@ -1,0 +1,189 @@
+"""Rules that say when a branch is due for training: conditions as data, and what each one makes of the facts.
+
+A rule fires for causes, and once for each: a dataset version, an accuracy cycle, a point in time. The rules here are
+pure; that no cause fires twice is held by a unique key where firings are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from fragua_dataset.domain.attempts import AccuracyCycle
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SampleCountCondition(_Frozen):
+    """A READY version to train on holds enough samples of one exercise type. Cause: the version."""
+
+    kind: Literal["sample_count"] = "sample_count"
+    min_samples: int = Field(ge=1)
+    exercise_type: str = ""
+    """Any type when empty."""
+
+
+class AccuracyCondition(_Frozen):
+    """The branch's mean accuracy is high enough for so many cycles in a row. Cause: the last of these cycles.
+
+    The cycles of one firing do not count towards the next.
+    """
+
+    kind: Literal["accuracy"] = "accuracy"
+    min_mean_accuracy: float = Field(gt=0, le=1)
+    cycles: int = Field(ge=1, le=100)
+
+
+class ScheduleCondition(_Frozen):
+    """By the clock. Cause: the point in time, of several that passed the last one."""
+
+    kind: Literal["schedule"] = "schedule"
+    cron: str = Field(min_length=9, max_length=100)
+    """Five fields, in UTC."""
+
+
+Condition = Annotated[SampleCountCondition | AccuracyCondition | ScheduleCondition, Field(discriminator="kind")]
+CONDITION: TypeAdapter[Condition] = TypeAdapter(Condition)
+
+
+@dataclass(frozen=True)
+class Trigger:
+    branch: str
+    id: str
+    condition: Condition
+    created: datetime
+    since: datetime
+    """Points in time count from here on: since it was made, changed or enabled."""
+    disabled: bool = False
+    last_fired: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return f"branches/{self.branch}/triggers/{self.id}"
+
+
+@dataclass(frozen=True)
+class Firing:
+    """One time that a trigger fired."""
+
+    trigger: str
+    """Its resource name."""
+    id: str
+    cause: str
+    why: str
+    dataset_versions: Sequence[str]
+    """The newest READY versions to train on at that time, one of each dataset."""
+    fired: datetime
+
+    @property
+    def name(self) -> str:
+        return f"{self.trigger}/firings/{self.id}"
+
+
+@dataclass(frozen=True)
+class ReadyVersion:
+    """The newest READY version of a dataset that is there to be trained on."""
+
+    name: str
+    dataset: str
+    """Its exercise type, as consolidation names datasets."""
+    samples: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a rule may know."""
+
+    versions: Sequence[ReadyVersion] = ()
+    cycles: Sequence[AccuracyCycle] = ()
+    """Newest first."""
+    due: datetime | None = None
+    """The last point of the rule's schedule that has passed since the rule was made."""
+    next_due: datetime | None = None
+    fired: Collection[str] = ()
+    """Causes that the rule fired for."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Something to fire for."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    causes: Sequence[Cause] = field(default=())
+    why_not: str = ""
+    """One sentence with the counts, when there is no cause."""
+
+    @property
+    def why(self) -> str:
+        return "; ".join(cause.why for cause in self.causes) or self.why_not
+
+
+def judge(condition: Condition, facts: Facts) -> Verdict:
+    match condition:
+        case SampleCountCondition():
+            return _judge_samples(condition, facts)
+        case AccuracyCondition():
+            return _judge_accuracy(condition, facts)
+        case ScheduleCondition():
+            return _judge_schedule(condition, facts)
+
+
+def _judge_samples(condition: SampleCountCondition, facts: Facts) -> Verdict:
+    wanted = condition.exercise_type
+    versions = [version for version in facts.versions if wanted in ("", version.dataset)]
+    if not versions:
+        return Verdict(why_not=f"no version of {wanted or 'any exercise type'} is READY to train on")
+    enough = [version for version in versions if version.samples >= condition.min_samples]
+    if not enough:
+        most = max(versions, key=lambda version: version.samples)
+        return Verdict(why_not=f"{_counted(most)}, at least {condition.min_samples:,} are asked for")
+    causes = [
+        Cause(version.name, f"{_counted(version)}, at least {condition.min_samples:,} were asked for")
+        for version in enough
+        if version.name not in facts.fired
+    ]
+    known = ", ".join(version.name for version in enough)
+    return Verdict(causes, "" if causes else f"it fired for {known} already; it waits for a new version")
+
+
+def _counted(version: ReadyVersion) -> str:
+    return f"{version.dataset} has {version.samples:,} samples"
+
+
+def _judge_accuracy(condition: AccuracyCondition, facts: Facts) -> Verdict:
+    counted_until = max((cycle.number for cycle in facts.cycles if cycle.name in facts.fired), default=0)
+    recent = [cycle for cycle in facts.cycles if cycle.number > counted_until][: condition.cycles]
+    means = ", ".join(f"{cycle.mean_accuracy:.1%}" for cycle in reversed(recent))
+    asked = f"at least {condition.min_mean_accuracy:.1%} in {condition.cycles} cycles in a row"
+    if len(recent) < condition.cycles:
+        since = " since it last fired" if counted_until else ""
+        shown = f" ({means})" if means else ""
+        return Verdict(why_not=f"{len(recent)} cycles have ended{since}{shown}; asked for is {asked}")
+    if any(cycle.mean_accuracy < condition.min_mean_accuracy for cycle in recent):
+        return Verdict(
+            why_not=f"the mean accuracy of the last {condition.cycles} cycles was {means}; asked for is {asked}"
+        )
+    attempts = sum(cycle.attempts for cycle in recent)
+    why = (
+        f"the mean accuracy of the last {condition.cycles} cycles was {means} over {attempts:,} attempts, "
+        f"{asked} was asked for"
+    )
+    return Verdict([Cause(recent[0].name, why)])
+
+
+def _judge_schedule(condition: ScheduleCondition, facts: Facts) -> Verdict:
+    if facts.due and (cause := f"{facts.due:%Y-%m-%dT%H:%M:%SZ}") not in facts.fired:
+        return Verdict([Cause(cause, f"`{condition.cron}` was due at {facts.due:%Y-%m-%d %H:%M} UTC")])
+    following = f"{facts.next_due:%Y-%m-%d %H:%M} UTC" if facts.next_due else "never again"
+    return Verdict(why_not=f"`{condition.cron}` is due next at {following}")
