@@ -26,7 +26,7 @@ OF_PROMETHEUS = {"up": {"job", "instance"}}
 """What Prometheus itself measures and adds."""
 GROUPING = re.compile(r"\b(?:by|on|without|ignoring)\s*\(([^)]*)\)")
 WINDOW = re.compile(r"\[[^]]*\]")
-METRIC = re.compile(r"\b([a-z_]+)(?:\{([^}]*)\})?(?![a-z_(])")
+METRIC = re.compile(r"\b([a-z_]+)(?:\{([^}]*)\})?(?![a-z_]|\s*\()")
 """What is left of a query: names with their matchers; a name before a parenthesis is a function."""
 MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 STATES = {state.value for state in JobState}
