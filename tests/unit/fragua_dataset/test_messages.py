@@ -3,7 +3,7 @@
 import pytest
 
 from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2
-from fragua_dataset.api.messages import import_from_header
+from fragua_dataset.api.version_messages import import_from_header
 
 
 def read_as(options: dataset_pb2.ImportOptions) -> tuple[str, str]:

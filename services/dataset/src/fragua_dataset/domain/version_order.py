@@ -1,0 +1,58 @@
+"""What was ordered for a version: where its rows come from, how they are treated, and who has to approve them."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fragua_dataset.domain.version import Origin
+from fragua_dataset.domain.version_spec import VersionSpec
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceObject(_Frozen):
+    """A file that is safe in the artifact store."""
+
+    key: str
+    size: int = Field(ge=0)
+    sha256: str
+
+
+class RowsOf(_Frozen):
+    """A published version that rows come from, pinned by the digest of its manifest."""
+
+    version: str
+    prefix: str
+    manifest_sha256: str
+
+
+class TokenizerSource(_Frozen):
+    """The base model whose tokenizer the specification knows under `name`."""
+
+    name: str
+    base_model: str
+    """`baseModels/{model}/revisions/{revision}`"""
+    prefix: str
+    manifest_sha256: str
+
+
+class VersionOrder(_Frozen):
+    """The `spec` of a version's job. Everything that it refers to is pinned, so making it twice gives the same bytes."""
+
+    dataset: str
+    """`branches/{branch}/datasets/{dataset}`"""
+    origin: Origin
+    filename: str = ""
+    """Name of the file as the client gave it; for people only."""
+    source: SourceObject | None = None
+    """The file to read; else the rows come from `rows_of`."""
+    rows_of: tuple[RowsOf, ...] = ()
+    parents: tuple[str, ...] = ()
+    """The versions that it is made from. One that was mended after it was INVALID has a parent without rows."""
+    lineage: tuple[str, ...] = ()
+    """Names of all datasets that its rows went through, its own included."""
+    requires_approval: bool = False
+    tokenizers: tuple[TokenizerSource, ...] = ()
+    spec: VersionSpec
