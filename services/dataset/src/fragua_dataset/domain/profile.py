@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fragua_dataset.domain.problems import OPTIONAL_CODES, ProblemCode, Severity, default_severity
 
 Shape = Literal["alpaca", "messages", "prompt_completion", "sharegpt", "multiple_choice", "requirements"]
 Weight = Literal["error", "warning", "off"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+
+_LONGEST_BARE_ANSWER = 80
+_AROUND_BARE_ANSWERS = " \t\r\n.,;:!¡¿?…\"'«»“”*()"
+
+
+def _as_compared(words: str) -> str:
+    return unicodedata.normalize("NFC", words).strip(_AROUND_BARE_ANSWERS).casefold()
+
+
+BareAnswer = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_as_compared)]
 
 
 class _Frozen(BaseModel):
@@ -24,6 +34,21 @@ class TextLimits(_Frozen):
     min_chars: int = Field(default=0, ge=0)
     max_chars: int | None = Field(default=None, ge=1)
 
+    @model_validator(mode="after")
+    def _right_way_round(self) -> TextLimits:
+        if self.max_chars is not None and self.min_chars > self.max_chars:
+            raise ValueError(f"min_chars {self.min_chars} is above max_chars {self.max_chars}: no text fits")
+        return self
+
+    def broken_by(self, text: str) -> str:
+        """`3 characters, expected at least 10`; empty when the text fits."""
+        length = len(text.strip())
+        if length < self.min_chars:
+            return f"{length} characters, expected at least {self.min_chars}"
+        if self.max_chars is not None and length > self.max_chars:
+            return f"{length} characters, expected at most {self.max_chars}"
+        return ""
+
 
 class SectionRule(_Frozen):
     """What one list of a requirement record has to hold, such as its functional requirements."""
@@ -35,7 +60,10 @@ class SectionRule(_Frozen):
 
     @property
     def id_pattern(self) -> str:
-        return rf"{self.id_prefix}\d{{{self.id_digits}}}"
+        return rf"{self.id_prefix}[0-9]{{{self.id_digits}}}"
+
+    def id_of(self, number: int) -> str:
+        return f"{self.id_prefix}{number:0{self.id_digits}}"
 
 
 class RecordRules(_Frozen):
@@ -59,7 +87,7 @@ class Profile(_Frozen):
     so only the codes of `OPTIONAL_CODES` may be named."""
     question: TextLimits = TextLimits()
     answer: TextLimits = TextLimits(min_chars=1)
-    bare_answers: tuple[str, ...] = ("sí", "si", "no", "yes", "true", "false", "verdadero", "falso", "ok", "n/a")
+    bare_answers: tuple[BareAnswer, ...] = ("sí", "si", "no", "yes", "true", "false", "verdadero", "falso", "ok", "n/a")
     """An answer that is one of these words and nothing else explains nothing (`BARE_ANSWER`)."""
     near_duplicate_jaccard: float = Field(default=0.8, ge=0.5, le=1)
     """Rows whose texts share at least this part of their word triples are near-duplicates."""
@@ -82,4 +110,4 @@ class Profile(_Frozen):
         return None if weight == "off" else Severity(weight.upper())
 
     def is_bare(self, answer: str) -> bool:
-        return re.sub(r"[\s.!¡¿?]+", "", answer).casefold() in self.bare_answers
+        return len(answer) <= _LONGEST_BARE_ANSWER and _as_compared(answer) in self.bare_answers
