@@ -104,6 +104,12 @@ def test_the_dashboard_shows_every_metric_of_ours() -> None:
     assert not {name for name in ours if not any(metric.startswith(name) for metric in shown)}
 
 
+def test_operators_are_told_what_to_do_about_each_alert() -> None:
+    page = (ROOT / "docs/operations.md").read_text("utf-8")
+    told = set(re.findall(r"^\| `(Fragua\w+)` \|", page, re.MULTILINE))
+    assert told == {rule["alert"] for group in ALERTS["groups"] for rule in group["rules"]}
+
+
 def test_panels_do_not_overlap_and_each_says_what_it_shows() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
