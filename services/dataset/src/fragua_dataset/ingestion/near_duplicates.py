@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
@@ -86,12 +87,11 @@ class NearDuplicates:
 
     def _verified(self, candidates: Numbers, clusters: _Clusters, text_of: TextOf) -> Iterator[Pair]:
         for batch, texts in _with_texts(candidates, text_of):
-            triples = _triple_sets(texts)
+            triples = _distinct_triples(texts)
             for first, second in batch:
                 if clusters.together(first, second):
                     continue
-                shared = len(triples[first] & triples[second])
-                jaccard = shared / (len(triples[first]) + len(triples[second]) - shared)
+                jaccard = _jaccard(triples[first], triples[second])
                 if jaccard >= self._jaccard:
                     clusters.unite(first, second)
                     yield Pair(first, second, jaccard)
@@ -110,13 +110,11 @@ def _band_keys(triples: Numbers, counts: NDArray[np.intp], width: int) -> Keys:
     """One key per band and row: rows that are alike have some in common. 0 is no key: the row has no triples."""
     bins = _min_hashes(triples, counts)
     bands = _BINS // width
-    bins = bins[:, : bands * width].reshape(len(counts), bands, width)
-    keys = bins[:, :, 0].copy()
+    # The bins of a band lie apart, because an empty bin repeats what one near it holds.
+    keys = bins[:, :bands].copy()
     for place in range(1, width):
-        keys *= _STEP
-        keys += bins[:, :, place]
         mix(keys)
-    # The bins of a band hold equal leading bits in every row.
+        keys += bins[:, place * bands : (place + 1) * bands]
     mix(keys)
     short = (keys >> np.uint64(32)).astype(np.uint32)
     np.maximum(short, 1, out=short)
@@ -201,12 +199,26 @@ def _with_texts(candidates: Numbers, text_of: TextOf) -> Iterator[tuple[list[tup
         yield batch, texts
 
 
-def _triple_sets(texts: dict[int, str]) -> dict[int, set[int]]:
-    sets: list[set[int]] = []
+def _distinct_triples(texts: dict[int, str]) -> dict[int, Numbers]:
+    """The word triples of each text in ascending order, without repeats."""
+    distinct: list[Numbers] = []
     for piece in in_pieces(list(texts.values())):
         triples, counts = word_triples(piece)
-        sets.extend(set(part.tolist()) for part in np.split(triples, np.cumsum(counts)[:-1]))
-    return dict(zip(texts, sets, strict=True))
+        ends = np.cumsum(counts)
+        bounds = list(pairwise([0, *ends.tolist()]))
+        for start, end in bounds:
+            triples[start:end].sort()
+        is_new = np.append(triples[1:] != triples[:-1], True)
+        is_new[ends[counts > 0] - 1] = True
+        distinct.extend(triples[start:end][is_new[start:end]] for start, end in bounds)
+    return dict(zip(texts, distinct, strict=True))
+
+
+def _jaccard(one: Numbers, other: Numbers) -> float:
+    both = np.concatenate((one, other))
+    both.sort()
+    shared = int(np.count_nonzero(both[1:] == both[:-1]))
+    return shared / (len(both) - shared)
 
 
 class _Clusters:
