@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import harness
+import near_dedup
 from children import OUR_PROGRAMS, OUR_PYTHON, PEER_PROGRAMS, BenchmarkFailed, peer_python, run_child
 from harness import Duel, Metric, Sample, Stage
 
@@ -105,6 +106,7 @@ STAGES = (
         (Metric(MB_PER_CPU_SECOND, more_is_better=True), Metric(SECONDS, more_is_better=False)),
         validate_exact_dedup,
     ),
+    near_dedup.STAGE,
     Stage(
         "grpc-import",
         "one-row-messages",

@@ -24,7 +24,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     monkeypatch.syspath_prepend(BENCH)
     monkeypatch.setattr(importlib.import_module("children"), "CACHE", tmp_path)
     yield importlib.import_module
-    for name in ("harness", "children", "dataset", "export"):
+    for name in ("harness", "children", "dataset", "near_dedup", "export"):
         sys.modules.pop(name, None)
 
 
@@ -134,4 +134,17 @@ def test_the_rows_are_of_one_kilobyte_and_one_in_fifty_is_a_repeat(
 
 def test_every_benchmark_has_stages_of_its_own_name(bench: Callable[[str], ModuleType]) -> None:
     stages = [stage.name for name in ("dataset", "export") for stage in bench(name).STAGES]
-    assert stages == ["validate-exact-dedup", "grpc-import", "gguf-f16"]
+    assert stages == ["validate-exact-dedup", "near-dedup", "grpc-import", "gguf-f16"]
+
+
+def test_planted_copies_are_as_like_as_they_are_said_to_be(bench: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    near_dedup = bench("near_dedup")
+    texts = tmp_path / "texts.txt"
+    planted = near_dedup.write_rows(texts, 1500)
+    assert {pair.jaccard >= near_dedup.THRESHOLD for pair in planted} == {True, False}
+    near = [(pair.first, pair.second) for pair in planted if pair.jaccard >= near_dedup.THRESHOLD]
+    unlike = [(pair.first, pair.second) for pair in planted if pair.jaccard < near_dedup.THRESHOLD]
+    assert near_dedup.recall_of(near, planted) == 1
+    assert near_dedup.recall_of(near[1:], planted) == 1 - 1 / len(near)
+    assert near_dedup.wrong_ones(near, texts) == []
+    assert near_dedup.wrong_ones([*near, *unlike], texts) == unlike
