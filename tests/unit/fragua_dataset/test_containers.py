@@ -320,7 +320,7 @@ def test_whatever_the_bytes_are_they_are_rows_or_flaws_or_refused_by_name(conten
     except InvalidData as refusal:
         reason = refusal.reason
     assert reason in {"", "UNSUPPORTED_ENCODING", "UNSUPPORTED_FORMAT"}
-    assert len({record.number for record in found}) == len(found)
+    assert len({str(record.place) for record in found}) == len(found)
     assert all(record.row or isinstance(record.row, dict) for record in found)
 
 

@@ -40,3 +40,8 @@ def canonical_row(messages: list[Message], facts: Row, metadata: dict[str, Any],
     row |= {name: facts[name] for name in FACTS if name in facts}
     row["metadata"] = metadata
     return row
+
+
+def text_of(row: Row) -> str:
+    """What a row says, for comparing it with others: all but the system's instructions, which many rows share."""
+    return "\n".join([message["content"] for message in row["messages"] if message["role"] != "system"])

@@ -1,20 +1,27 @@
-"""Imports one file: checks every row, drops repeats, holds out whole groups, and tells everything that is wrong."""
+"""Makes one version: takes all rows in, judges them beside each other, divides them, and tells everything that is wrong."""
 
 from __future__ import annotations
 
+import tempfile
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import numpy as np
+
 from fragua_dataset.domain.problems import ProblemCode
-from fragua_dataset.domain.version_report import VersionReport
-from fragua_dataset.domain.version_spec import VersionSpec, parse_version_spec
-from fragua_dataset.ingestion.containers import read_records
+from fragua_dataset.domain.profile import Profile
+from fragua_dataset.domain.version_report import FileReport, SplitReport, VersionReport
+from fragua_dataset.domain.version_spec import Sides, VersionSpec, parse_version_spec
+from fragua_dataset.ingestion.division import Division, divide
+from fragua_dataset.ingestion.intake import Intake
+from fragua_dataset.ingestion.judgement import Judge
+from fragua_dataset.ingestion.ledger import Ledger
+from fragua_dataset.ingestion.output import OutputFile
 from fragua_dataset.ingestion.problems import Flaw, ProblemLog
-from fragua_dataset.ingestion.records import Record
-from fragua_dataset.ingestion.shapes import Example, example_from_row
-from fragua_dataset.ingestion.source import SourceFile
-from fragua_dataset.ingestion.split import SplitWriter, group_of
-from fragua_platform.errors import LimitExceeded
+from fragua_dataset.ingestion.rows import Source, open_source
+from fragua_dataset.ingestion.spool import Spool
+from fragua_dataset.ingestion.versions import SIDES, Counterparts
 from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 
 _SECONDS_BETWEEN_REPORTS = 0.5
@@ -22,38 +29,66 @@ _SECONDS_BETWEEN_REPORTS = 0.5
 
 def ingest(job: JobDirectory, reporter: Reporter) -> None:
     spec = parse_version_spec(job.read_spec())
-    watch = _Watch(reporter)
-    with SourceFile(job.inputs / "source", watch.glance) as source, SplitWriter(job.outputs, spec) as split:
+    watch = Watch(reporter)
+    report, problems = make_version(spec, job.inputs, job.outputs, watch)
+    watch.finish(f"{report.rows} rows")
+    if not report.valid:
+        raise problems.as_error(report.rows)
+
+
+def make_version(spec: VersionSpec, inputs: Path, outputs: Path, watch: Watch) -> tuple[VersionReport, ProblemLog]:
+    """What goes into `outputs` are the report, always, and the rows, when no problem is an error."""
+    for side in SIDES:
+        (outputs / f"{side}.jsonl").unlink(missing_ok=True)
+    problems = ProblemLog(_with_policy(spec))
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ingestion-", dir=outputs.parent)))
+        source = stack.enter_context(closing(open_source(inputs, spec, watch.glance)))
+        ledger = stack.enter_context(closing(Ledger(scratch)))
+        spool = stack.enter_context(closing(Spool(scratch)))
+        counterparts = stack.enter_context(closing(Counterparts(inputs, spec.counterparts, scratch)))
+
         watch.source = source
-        rows, problems = _read_all(source, spec, split, watch)
-        _judge_the_whole(split, spec, problems)
+        intake = Intake(spec, problems, ledger, spool)
+        for arrival in source.arrivals():
+            intake.take(arrival)
+            watch.rows = intake.rows
+
+        judge = Judge(spec, ledger, spool, problems)
+        judge.leave_out_repeats()
+        judge.compare_answers()
+        judge.compare_with(counterparts)
+        judge.find_near_repeats(counterparts, scratch, watch.glance)
+        _count_examples(judge, spec, problems)
+        division = _divide(spec, ledger, judge, problems)
+
         valid = problems.errors == 0
-        if valid:
-            split.finish()
+        files = _write_sides(spool, judge, division, outputs, watch) if valid else {}
+        held_out = int(np.count_nonzero(division.held_out & judge.kept))
         report = VersionReport(
             valid=valid,
-            rows=rows,
-            train_rows=split.rows["train"] if valid else 0,
-            validation_rows=split.rows["validation"] if valid else 0,
+            rows=intake.rows,
+            train_rows=int(np.count_nonzero(judge.kept)) - held_out if valid else 0,
+            validation_rows=held_out if valid else 0,
             problem_counts=dict(sorted(problems.counts.items())),
             severities=problems.severities(),
             problems=problems.listed(),
             source=source.report(),
-            files=split.file_reports() if valid else {},
-            split=split.split_report(),
+            files=files,
+            split=SplitReport(
+                validation_fraction=spec.validation_fraction, seed=spec.split_seed, forced=division.forced
+            ),
             spec=spec,
         )
-    _write_report(report, job.outputs / "report.json")
-    reporter.progress("importing", source.size, source.size, f"{rows} rows")
-    if not valid:
-        raise problems.as_error(rows)
+    _write_report(report, outputs / "report.json")
+    return report, problems
 
 
-class _Watch:
-    """Reports how far the reading is, and ends it when a stop is requested."""
+class Watch:
+    """Reports how far the reading is, and ends the work when a stop is requested."""
 
     def __init__(self, reporter: Reporter) -> None:
-        self.source: SourceFile | None = None
+        self.source: Source | None = None
         self.rows = 0
         self._reporter = reporter
         self._next_report = 0.0
@@ -63,62 +98,62 @@ class _Watch:
             # Reading a file again costs seconds, so there is no checkpoint to save.
             raise Interrupted
         if self.source and time.monotonic() >= self._next_report:
-            self._reporter.progress("importing", self.source.bytes_read, self.source.size, f"{self.rows} rows")
-            self._next_report = time.monotonic() + _SECONDS_BETWEEN_REPORTS
+            self._tell(self.source.bytes_read, f"{self.rows} rows")
+
+    def finish(self, message: str) -> None:
+        if self.source:
+            self._tell(self.source.size, message)
+
+    def _tell(self, step: int, message: str) -> None:
+        self._reporter.progress("importing", step, self.source.size if self.source else 0, message)
+        self._next_report = time.monotonic() + _SECONDS_BETWEEN_REPORTS
 
 
-def _read_all(source: SourceFile, spec: VersionSpec, split: SplitWriter, watch: _Watch) -> tuple[int, ProblemLog]:
-    """Returns the number of rows and what is wrong with them."""
-    problems = ProblemLog(spec.profile)
-    first_records: dict[int, int] = {}
-    for record in read_records(source.text(spec), spec):
-        watch.rows += 1
-        if watch.rows > spec.max_rows:
-            raise LimitExceeded(f"the file has more than {spec.max_rows} rows; raise max_rows or divide the file")
-        found = _read_row(record, spec)
-        if not isinstance(found, tuple):
-            for flaw in found:
-                problems.add(record.line, record.placed(flaw))
-            continue
-        example, group = found
-        for warning in example.flaws:
-            problems.add(record.line, record.placed(warning))
-        first = first_records.setdefault(int(example.id, 16), record.number)
-        if first != record.number:
-            problems.add(record.line, record.placed(_duplicate_of(first, record)))
-        elif problems.errors == 0:
-            split.write(example, group)
-    return watch.rows, problems
+def _with_policy(spec: VersionSpec) -> Profile:
+    """The profile, with what the branch thinks of personal data."""
+    if spec.personal_data == "warn":
+        return spec.profile
+    weight = "off" if spec.personal_data == "allow" else "error"
+    private = {ProblemCode.SECRET: weight, ProblemCode.PERSONAL_DATA: weight}
+    return spec.profile.model_copy(update={"checks": spec.profile.checks | private})
 
 
-def _read_row(record: Record, spec: VersionSpec) -> tuple[Example, str] | list[Flaw]:
-    if isinstance(record.row, list):
-        return record.row
-    example = example_from_row(record.row, spec)
-    if isinstance(example, list):
-        return example
-    group = group_of(example, spec.group_field)
-    return [group] if isinstance(group, Flaw) else (example, group)
+def _count_examples(judge: Judge, spec: VersionSpec, problems: ProblemLog) -> None:
+    examples = int(np.count_nonzero(judge.kept))
+    if problems.errors == 0 and examples < spec.profile.min_examples:
+        message = f"there are {examples} distinct examples, expected at least {spec.profile.min_examples}"
+        hint = "add examples, or lower min_examples of the profile"
+        problems.add(None, Flaw("", ProblemCode.TOO_FEW_EXAMPLES, message, hint))
 
 
-def _duplicate_of(first: int, record: Record) -> Flaw:
-    message = f"the messages are those of {'line' if record.index is None else 'element'} {first}"
-    return Flaw("", ProblemCode.DUPLICATE_EXAMPLE, message, "nothing to do: the repeat is left out")
-
-
-def _judge_the_whole(split: SplitWriter, spec: VersionSpec, problems: ProblemLog) -> None:
-    if problems.errors:
-        return
-    examples = sum(split.rows.values())
-    if examples < spec.profile.min_examples:
-        message = f"the file has {examples} distinct examples, expected at least {spec.profile.min_examples}"
-        problems.add(
-            None, Flaw("", ProblemCode.TOO_FEW_EXAMPLES, message, "add examples, or lower min_examples of the profile")
-        )
-    elif not split.balance():
+def _divide(spec: VersionSpec, ledger: Ledger, judge: Judge, problems: ProblemLog) -> Division:
+    if spec.evaluation:
+        return Division(np.ones(len(ledger), np.bool_))
+    if spec.sides is Sides.KEEP:
+        return Division(ledger.held_out.numbers() == 1)
+    rows = np.flatnonzero(judge.kept)
+    clusters = judge.clusters.of_rows(ledger.groups.numbers()[rows])
+    division = divide(clusters, ledger.strata.numbers()[rows], spec.validation_fraction)
+    if division.single_cluster and problems.errors == 0:
         message = "all examples are one group, so nothing is held out and no evaluation can follow"
         hint = f"give the rows different questions, or different values of {spec.group_field!r}"
         problems.add(None, Flaw("", ProblemCode.SINGLE_GROUP, message, hint))
+    held_out = np.zeros(len(ledger), np.bool_)
+    held_out[rows] = division.held_out
+    return Division(held_out, division.forced)
+
+
+def _write_sides(spool: Spool, judge: Judge, division: Division, outputs: Path, watch: Watch) -> dict[str, FileReport]:
+    with ExitStack() as stack:
+        train, validation = (stack.enter_context(closing(OutputFile(outputs / f"{side}.jsonl"))) for side in SIDES)
+        for number, (line, kept, held_out) in enumerate(
+            zip(spool.lines(), judge.kept.tolist(), division.held_out.tolist(), strict=True)
+        ):
+            if number % 1024 == 0:
+                watch.glance()
+            if kept:
+                (validation if held_out else train).write(line)
+        return {"train.jsonl": train.finish(), "validation.jsonl": validation.finish()}
 
 
 def _write_report(report: VersionReport, path: Path) -> None:

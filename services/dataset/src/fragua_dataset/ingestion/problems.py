@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from dataclasses import dataclass
 
@@ -24,10 +25,13 @@ class Flaw:
 
 
 class ProblemLog:
+    """`profile` with the policies of the branch already in it."""
+
     def __init__(self, profile: Profile) -> None:
         self.counts: Counter[ProblemCode] = Counter()
         self._severity = profile.severity
-        self._listed: dict[Severity, list[Problem]] = {severity: [] for severity in Severity}
+        self._listed: dict[Severity, list[tuple[int, int, Problem]]] = {severity: [] for severity in Severity}
+        """Heaps with the last line on top, to be pushed out by an earlier one: problems come in any order."""
 
     def add(self, line: int | None, flaw: Flaw) -> None:
         severity = self._severity(flaw.code)
@@ -35,17 +39,21 @@ class ProblemLog:
             return
         self.counts[flaw.code] += 1
         listed = self._listed[severity]
+        # What is said of the whole file counts as line 0, so that nothing pushes it out.
+        place = (-(line or 0), -self.counts.total())
+        if len(listed) >= MAX_LISTED and place < listed[0][:2]:
+            return
+        problem = Problem(
+            line=line, pointer=flaw.pointer, code=flaw.code, severity=severity, message=flaw.message, hint=flaw.hint
+        )
         if len(listed) < MAX_LISTED:
-            listed.append(
-                Problem(
-                    line=line,
-                    pointer=flaw.pointer,
-                    code=flaw.code,
-                    severity=severity,
-                    message=flaw.message,
-                    hint=flaw.hint,
-                )
-            )
+            heapq.heappush(listed, (*place, problem))
+        else:
+            heapq.heapreplace(listed, (*place, problem))
+
+    def weighs(self, code: ProblemCode) -> bool:
+        """False: nobody wants to know, so nobody need look."""
+        return self._severity(code) is not None
 
     @property
     def errors(self) -> int:
@@ -56,9 +64,12 @@ class ProblemLog:
 
     def listed(self) -> list[Problem]:
         """At most MAX_LISTED by line, the whole file's last; thousands of warnings never crowd out an error."""
-        errors = self._listed[Severity.ERROR]
-        warnings = self._listed[Severity.WARNING][: MAX_LISTED - len(errors)]
+        errors = self._in_order(Severity.ERROR)
+        warnings = self._in_order(Severity.WARNING)[: MAX_LISTED - len(errors)]
         return sorted(errors + warnings, key=lambda problem: (problem.line is None, problem.line or 0))
+
+    def _in_order(self, severity: Severity) -> list[Problem]:
+        return [problem for _, _, problem in sorted(self._listed[severity], reverse=True)]
 
     def as_error(self, rows: int) -> InvalidData:
         errors = [problem for problem in self.listed() if problem.severity is Severity.ERROR]

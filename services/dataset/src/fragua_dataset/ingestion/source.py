@@ -46,10 +46,7 @@ class SourceFile:
             pass
         return FileReport(bytes=self._bytes.count, sha256=self._bytes.digest.hexdigest())
 
-    def __enter__(self) -> SourceFile:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
+    def close(self) -> None:
         (self._text or self._bytes).close()
 
 

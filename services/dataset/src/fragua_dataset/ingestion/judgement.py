@@ -1,0 +1,143 @@
+"""Judges rows beside each other: repeats, near-repeats, contradictions, and rows that other datasets hold too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fragua_dataset.domain.problems import ProblemCode
+from fragua_dataset.domain.version_spec import Counterpart, Fixer, VersionSpec
+from fragua_dataset.ingestion.canonical import text_of
+from fragua_dataset.ingestion.division import Clusters
+from fragua_dataset.ingestion.grouping import answer_to
+from fragua_dataset.ingestion.ledger import Ledger, equal_rows
+from fragua_dataset.ingestion.near_duplicates import NearDuplicates, Pair
+from fragua_dataset.ingestion.problems import Flaw, ProblemLog
+from fragua_dataset.ingestion.shapes import example_of_version
+from fragua_dataset.ingestion.spool import Spool
+from fragua_dataset.ingestion.versions import Counterparts
+
+_TEXTS_AT_ONCE = 256
+
+
+class Judge:
+    """Looks at all rows for one thing after the other; what comes later does not look at rows that are left out."""
+
+    def __init__(self, spec: VersionSpec, ledger: Ledger, spool: Spool, problems: ProblemLog) -> None:
+        self.kept: NDArray[np.bool_] = np.ones(len(ledger), np.bool_)
+        """By row: false for those that are left out of the version."""
+        self.clusters = Clusters()
+        """Of groups that near-repeats tie together."""
+        self._spec = spec
+        self._ledger = ledger
+        self._spool = spool
+        self._problems = problems
+        self._found_elsewhere: NDArray[np.bool_] = np.zeros(len(ledger), np.bool_)
+
+    def leave_out_repeats(self) -> None:
+        """Whoever mends a version and does not ask for repeats to go gets as many rows as there were."""
+        drops = self._spec.source == "file" or not self._spec.fixers or Fixer.DROP_DUPLICATES in self._spec.fixers
+        hint = "nothing to do: the repeat is left out" if drops else "leave it out with the fixer drop-duplicates"
+        for rows in equal_rows(self._ledger.ids.numbers()):
+            first = self._ledger.place(int(rows[0]))
+            if drops:
+                self.kept[rows[1:]] = False
+            for row in rows[1:].tolist():
+                self._tell(row, ProblemCode.DUPLICATE_EXAMPLE, f"the messages are those of {first}", hint)
+
+    def compare_answers(self) -> None:
+        """Rows that ask the same and are answered differently."""
+        if not self._problems.weighs(ProblemCode.INCONSISTENT_ANSWER):
+            return
+        hint = "keep the right answer, or tell the questions apart"
+        for rows in equal_rows(self._ledger.asked.numbers()):
+            rows = rows[self.kept[rows]]
+            if len(rows) < 2:
+                continue
+            first, answer = int(rows[0]), self._answer(int(rows[0]))
+            for row in rows[1:].tolist():
+                if self._answer(row) != answer:
+                    message = f"{self._ledger.place(first)} asks the same and is answered differently"
+                    self._tell(row, ProblemCode.INCONSISTENT_ANSWER, message, hint)
+
+    def compare_with(self, counterparts: Counterparts) -> None:
+        """Rows that other datasets hold just so."""
+        if not len(counterparts):
+            return
+        ours = len(self._ledger)
+        for rows in equal_rows(np.concatenate([self._ledger.ids.numbers(), counterparts.ids.numbers()])):
+            theirs = rows[rows >= ours]
+            if len(theirs):
+                for row in rows[(rows < ours)].tolist():
+                    self._tell_counterpart(row, counterparts.of(int(theirs[0]) - ours), "the row is in")
+
+    def find_near_repeats(self, counterparts: Counterparts, scratch: Path, glance: Callable[[], None]) -> None:
+        """Among our rows, and between ours and those of other datasets."""
+        ours = len(self._ledger)
+        if ours == 0 or not (self._problems.weighs(ProblemCode.NEAR_DUPLICATE) or len(counterparts)):
+            return
+
+        def text(number: int) -> str:
+            glance()
+            return text_of(self._spool.row(number) if number < ours else counterparts.row(number - ours))
+
+        with NearDuplicates(scratch, jaccard=self._spec.profile.near_duplicate_jaccard) as near:
+            for texts in self._texts(counterparts):
+                glance()
+                near.add(texts)
+            alike = Clusters()
+            groups = self._ledger.groups.numbers()
+            for pair in near.pairs(text):
+                if pair.second < ours:
+                    self.clusters.join(int(groups[pair.first]), int(groups[pair.second]))
+                    self._tell_near_repeat(pair)
+                if len(counterparts):
+                    alike.join(pair.first, pair.second)
+        # Pairs form chains, so a row and one elsewhere may be alike by way of other rows only.
+        elsewhere = {alike.name_of(number): number for number in alike.joined() if number >= ours}
+        for row in alike.joined():
+            if row < ours and (number := elsewhere.get(alike.name_of(row))) is not None:
+                self._tell_counterpart(row, counterparts.of(number - ours), "nearly the same row is in")
+
+    def _texts(self, counterparts: Counterparts) -> Iterator[list[str]]:
+        """By row; of those that are left out nothing."""
+        texts: list[str] = []
+        for row, kept in zip(self._spool.rows_in_order(), self.kept, strict=True):
+            texts.append(text_of(row) if kept else "")
+            if len(texts) == _TEXTS_AT_ONCE:
+                yield texts
+                texts = []
+        for row in counterparts.rows():
+            texts.append(text_of(row))
+            if len(texts) == _TEXTS_AT_ONCE:
+                yield texts
+                texts = []
+        yield texts
+
+    def _answer(self, row: int) -> str:
+        return answer_to(example_of_version(self._spool.row(row)))
+
+    def _tell_near_repeat(self, pair: Pair) -> None:
+        message = f"{pair.jaccard:.0%} of the words in a row are those of {self._ledger.place(pair.first)}"
+        hint = "delete one of them, unless the difference matters; they stay on the same side of the split"
+        self._tell(pair.second, ProblemCode.NEAR_DUPLICATE, message, hint)
+
+    def _tell_counterpart(self, row: int, other: Counterpart, found: str) -> None:
+        """Once of each row: what is in another dataset is nearly in it, too."""
+        if not self.kept[row] or self._found_elsewhere[row]:
+            return
+        self._found_elsewhere[row] = True
+        if other.evaluation == self._spec.evaluation:
+            hint = "delete it here or there; learnt twice it weighs twice"
+            self._tell(row, ProblemCode.CROSS_DATASET_DUPLICATE, f"{found} {other.version}", hint)
+        else:
+            purpose = "to evaluate with" if other.evaluation else "to train on"
+            hint = "delete it: what was learnt by heart proves nothing"
+            self._tell(row, ProblemCode.EVALUATION_LEAK, f"{found} {other.version}, which is {purpose}", hint)
+
+    def _tell(self, row: int, code: ProblemCode, message: str, hint: str) -> None:
+        place = self._ledger.place(row)
+        self._problems.add(place.line, place.of(Flaw("", code, message, hint)))

@@ -1,0 +1,120 @@
+"""What is remembered of every row while a version is made: numbers in files, so that memory stays flat."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fragua_dataset.ingestion.records import Place
+
+Numbers: TypeAlias = NDArray[np.uint64]
+Rows: TypeAlias = NDArray[np.int64]
+
+_KEPT_BACK = 1 << 16
+_ROWS_AT_ONCE = 1 << 18
+
+
+class Column:
+    """One number of 64 bits for each row, written once from the first row to the last."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("wb")
+        self._waiting = array("Q")
+        self._written = 0
+        self._mapped: Numbers | None = None
+
+    def __len__(self) -> int:
+        return self._written + len(self._waiting)
+
+    def append(self, number: int) -> None:
+        self._waiting.append(number)
+        if len(self._waiting) >= _KEPT_BACK:
+            self._flush()
+
+    def extend(self, numbers: Iterable[int]) -> None:
+        self._waiting.extend(numbers)
+        if len(self._waiting) >= _KEPT_BACK:
+            self._flush()
+
+    def numbers(self) -> Numbers:
+        """All of them, read from the file as they are needed."""
+        self._flush()
+        if self._mapped is None or len(self._mapped) != self._written:
+            # What is empty cannot be mapped.
+            self._mapped = np.memmap(self._path, np.uint64, "r") if self._written else np.empty(0, np.uint64)
+        return self._mapped
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        self._waiting.tofile(self._file)
+        self._file.flush()
+        self._written += len(self._waiting)
+        self._waiting = array("Q")
+
+
+class Ledger:
+    """The columns of the rows that were read as examples, numbered from 0 as they came."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ids = Column(folder / "ids")
+        self._lines = Column(folder / "lines")
+        self._indexes = Column(folder / "indexes")
+        """One more than the index; 0 where there is none."""
+        self.groups = Column(folder / "groups")
+        """By rank: see `grouping.rank_of`."""
+        self.strata = Column(folder / "strata")
+        self.held_out = Column(folder / "held-out")
+        """1 where a parent version held the row out."""
+        self.asked = Column(folder / "asked")
+        """Equal for rows that ask the same."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def add_place(self, place: Place) -> None:
+        self._lines.append(place.line)
+        self._indexes.append(0 if place.index is None else place.index + 1)
+
+    def place(self, row: int) -> Place:
+        index = int(self._indexes.numbers()[row])
+        return Place(int(self._lines.numbers()[row]), index - 1 if index else None)
+
+    def close(self) -> None:
+        for column in (self.ids, self._lines, self._indexes, self.groups, self.strata, self.held_out, self.asked):
+            column.close()
+
+
+def equal_rows(keys: Numbers) -> Iterator[Rows]:
+    """For every key that comes more than once its rows, in ascending order; the keys come in any order.
+
+    Keys are taken in parts of a size that does not grow with their number.
+    """
+    parts = max(1, len(keys) // _ROWS_AT_ONCE)
+    for part in range(parts):
+        rows = _rows_of(part, parts, keys)
+        found = keys[rows]
+        order = np.argsort(found, kind="stable")
+        found, rows = found[order], rows[order]
+        borders = np.flatnonzero(np.diff(found, prepend=~found[:1], append=~found[-1:]))
+        for run in np.flatnonzero(np.diff(borders) > 1).tolist():
+            yield rows[borders[run] : borders[run + 1]]
+
+
+def _rows_of(part: int, parts: int, keys: Numbers) -> Rows:
+    if parts == 1:
+        return np.arange(len(keys))
+    found = [
+        start + np.flatnonzero(keys[start : start + _ROWS_AT_ONCE] % np.uint64(parts) == part)
+        for start in range(0, len(keys), _ROWS_AT_ONCE)
+    ]
+    return np.concatenate(found)

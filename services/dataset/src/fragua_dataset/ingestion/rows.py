@@ -1,0 +1,93 @@
+"""Where the rows of a new version come from: a file in any container and shape, or the versions it is derived from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from fragua_dataset.domain.version_report import FileReport
+from fragua_dataset.domain.version_spec import VersionSpec
+from fragua_dataset.ingestion.containers import read_records
+from fragua_dataset.ingestion.division import Side
+from fragua_dataset.ingestion.problems import Flaw
+from fragua_dataset.ingestion.records import Place
+from fragua_dataset.ingestion.shapes import Example, example_from_row, example_of_version
+from fragua_dataset.ingestion.source import SourceFile
+from fragua_dataset.ingestion.versions import ParentRows
+
+
+@dataclass(slots=True)
+class Arrival:
+    place: Place
+    found: Example | list[Flaw]
+    side: Side = "train"
+    """On which side the row was in its parent version."""
+
+
+class Source(Protocol):
+    """What the engine reads once, from start to end."""
+
+    size: int
+    """In bytes."""
+
+    @property
+    def bytes_read(self) -> int: ...
+
+    def arrivals(self) -> Iterator[Arrival]: ...
+
+    def report(self) -> FileReport:
+        """Of all bytes, also of those that nobody asked for."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def open_source(inputs: Path, spec: VersionSpec, on_read: Callable[[], None]) -> Source:
+    """`on_read` is called before each buffer of bytes is read, so it may report, or stop the engine."""
+    if spec.source == "versions":
+        return VersionSource(ParentRows(inputs, spec.parents, on_read))
+    return FileSource(SourceFile(inputs / "source", on_read), spec)
+
+
+class FileSource:
+    def __init__(self, file: SourceFile, spec: VersionSpec) -> None:
+        self.size = file.size
+        self._file = file
+        self._spec = spec
+
+    @property
+    def bytes_read(self) -> int:
+        return self._file.bytes_read
+
+    def arrivals(self) -> Iterator[Arrival]:
+        for record in read_records(self._file.text(self._spec), self._spec):
+            found = example_from_row(record.row, self._spec) if isinstance(record.row, dict) else record.row
+            yield Arrival(record.place, found)
+
+    def report(self) -> FileReport:
+        return self._file.report()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class VersionSource:
+    def __init__(self, parents: ParentRows) -> None:
+        self.size = parents.size
+        self._parents = parents
+
+    @property
+    def bytes_read(self) -> int:
+        return self._parents.bytes_read
+
+    def arrivals(self) -> Iterator[Arrival]:
+        for number, (row, side) in enumerate(self._parents, 1):
+            yield Arrival(Place(number), example_of_version(row), side)
+
+    def report(self) -> FileReport:
+        return self._parents.report()
+
+    def close(self) -> None:
+        """The parents' files are closed one by one."""
