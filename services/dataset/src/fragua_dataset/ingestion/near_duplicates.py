@@ -153,6 +153,8 @@ def _candidates(keys: Keys) -> Iterator[Numbers]:
     packed = _packed(keys, np.arange(len(keys), dtype=np.uint32))
     packed.sort()
     packed = packed[np.searchsorted(packed, 2**32) :]
+    if len(packed) == 0:
+        return
     sorted_keys, rows = _unpacked(packed)
     follows = sorted_keys[1:] == sorted_keys[:-1]
     in_company = np.append(follows, False)
