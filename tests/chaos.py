@@ -1,6 +1,6 @@
 """kill -9 by dice: whoever of a deployment is hit comes back a moment later, as under a supervisor.
 
-Three blows in eight go to the service that has a job right now, the others to anybody.
+Two blows in seven go to the service that has a job right now, the others to anybody.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ BUSY = "busy"
 VICTIMS = (
     *(f"{service}-{part}" for service in SERVICES for part in PARTS),
     *("nats", "postgres", "s3"),
-    *(f"{BUSY}-{part}" for part in PARTS for _ in range(3)),
+    *(f"{BUSY}-{part}" for part in PARTS for _ in range(2)),
 )
 _LONGEST_PEACE = 2.0
-_PATIENCE_GROWS = 1.1
+_PATIENCE_GROWS = 1.2
 """Each blow during one job waits longer than the one before: the job has to get through, also on a slow machine."""
 _LONGEST_ABSENCE = 2.0
 _SUPERVISOR_SECONDS = 0.5

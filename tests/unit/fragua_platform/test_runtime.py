@@ -1,4 +1,4 @@
-"""What keeps a process honest: it ends when one of its loops does, and leaves no folder behind."""
+"""What keeps a process honest: it waits for its servers, ends when one of its loops does, and leaves no folder behind."""
 
 from __future__ import annotations
 
@@ -7,13 +7,77 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fragua_platform.errors import FailedPrecondition
+from fragua_platform import runtime
+from fragua_platform.database import Database, upgrade_schema
+from fragua_platform.errors import FailedPrecondition, Unavailable
+from fragua_platform.events.bus import DeadLetterHandler, DeliveryPolicy, EventHandler, Subscription
+from fragua_platform.events.cloudevents import CloudEvent
+from fragua_platform.events.memory import MemoryEventBus
 from fragua_platform.jobs.workplace import own_workplace
-from fragua_platform.runtime import running
+from fragua_platform.runtime import Reaction, open_resources, reacting, running, serving
+from tests.counting.service import DEFINITION, CountingSettings
+from tests.jobs import new_job
+
+
+class BusThatComesBack(MemoryEventBus):
+    """Was killed after it had answered once, so that the first subscription of each name fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._refused: set[str] = set()
+
+    async def subscribe(
+        self, durable: str, subjects: Sequence[str], handler: EventHandler, policy: DeliveryPolicy | None = None
+    ) -> Subscription:
+        self._refuse_once(durable)
+        return await super().subscribe(durable, subjects, handler, policy)
+
+    async def on_dead_letter(self, queue: str, handler: DeadLetterHandler) -> Subscription:
+        self._refuse_once(f"dead-{queue}")
+        return await super().on_dead_letter(queue, handler)
+
+    def _refuse_once(self, name: str) -> None:
+        if name not in self._refused:
+            self._refused.add(name)
+            raise Unavailable("no connection")
+
+
+async def test_a_service_that_starts_while_its_servers_restart_waits_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([Unavailable("the database is starting up")])
+
+    def upgrade_when_it_answers(database: Database, migrations: Path) -> None:
+        for failure in failures:
+            raise failure
+        upgrade_schema(database, migrations)
+
+    monkeypatch.setattr(runtime, "upgrade_schema", upgrade_when_it_answers)
+    heard: list[CloudEvent] = []
+
+    async def hear(event: CloudEvent) -> None:
+        heard.append(event)
+
+    settings = CountingSettings.load(data_dir=tmp_path)
+    bus = BusThatComesBack()
+    async with open_resources(DEFINITION, settings, bus=bus) as resources:
+        service = replace(
+            DEFINITION.build(settings, resources), reactions=[Reaction("listener", ("fragua.v1.>",), hear)]
+        )
+        async with reacting(service, resources), serving(DEFINITION, settings, service, resources):
+            job = await resources.database.run(lambda connection: service.jobs.create(connection, new_job()))
+            async with asyncio.timeout(10):
+                while not heard:
+                    await asyncio.sleep(0.05)
+
+    assert job.name in heard[0].body.decode()
+    await bus.close()
 
 
 async def for_ever() -> None:

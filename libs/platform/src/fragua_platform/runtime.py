@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -23,7 +24,7 @@ from fragua_platform.artifacts.open import open_artifact_store
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.database import Database, require_current_schema, upgrade_schema
 from fragua_platform.errors import FraguaError, InvalidInput, Unavailable
-from fragua_platform.events.bus import DeliveryPolicy, EventBus, EventHandler
+from fragua_platform.events.bus import DeliveryPolicy, EventBus, EventHandler, Subscription
 from fragua_platform.events.cloudevents import CloudEvent
 from fragua_platform.events.open import open_event_bus
 from fragua_platform.events.outbox import Inbox, Outbox, OutboxRelay, forget_old_messages
@@ -95,8 +96,7 @@ async def open_resources(
     async with AsyncExitStack() as stack:
         database = Database(settings.database_url)
         stack.push_async_callback(database.close)
-        await _patiently("database", database.check)
-        await asyncio.to_thread(_prepare_schema, database, definition.migrations)
+        await _patiently("database", lambda: asyncio.to_thread(_prepare_schema, database, definition.migrations))
         artifacts = open_artifact_store(
             settings.artifacts_url,
             access_key=settings.artifacts_access_key.get_secret_value(),
@@ -135,12 +135,12 @@ async def reacting(service: Service, resources: Resources) -> AsyncIterator[None
     a relay publishes it, and to nobody later."""
     async with AsyncExitStack() as stack:
         for reaction in service.reactions:
-            subscription = await resources.bus.subscribe(reaction.durable, reaction.subjects, _counted(reaction))
+            subscription = await _patiently("events", partial(_subscribe, resources.bus, reaction))
             stack.push_async_callback(subscription.stop)
         yield
 
 
-def _counted(reaction: Reaction) -> EventHandler:
+async def _subscribe(bus: EventBus, reaction: Reaction) -> Subscription:
     async def handle(event: CloudEvent) -> None:
         try:
             await reaction.handler(event)
@@ -149,7 +149,7 @@ def _counted(reaction: Reaction) -> EventHandler:
             raise
         EVENTS_HANDLED.labels(reaction.durable, "handled").inc()
 
-    return handle
+    return await bus.subscribe(reaction.durable, reaction.subjects, handle)
 
 
 @asynccontextmanager
@@ -191,7 +191,7 @@ async def serving(
     relay = OutboxRelay(resources.database, outbox, resources.bus, service.name)
     keeper = JobKeeper(resources.database, service.jobs, resources.bus, lease_of(settings))
     async with AsyncExitStack() as stack:
-        letters = await keeper.watch_dead_letters()
+        letters = await _patiently("events", keeper.watch_dead_letters)
         stack.push_async_callback(letters.stop)
         await keeper.recover()
         cleaning = forget_old_messages(resources.database, outbox, Inbox(definition.metadata.tables["inbox"]))
@@ -302,7 +302,6 @@ def _refuse_process_bound_bus(settings: PlatformSettings) -> None:
 
 async def _migrate(definition: ServiceDefinition[S], settings: S) -> None:
     database = Database(settings.database_url)
-    await _patiently("database", database.check)
-    await asyncio.to_thread(upgrade_schema, database, definition.migrations)
+    await _patiently("database", lambda: asyncio.to_thread(upgrade_schema, database, definition.migrations))
     log.info("migrated", service=settings.service_name)
     await database.close()
