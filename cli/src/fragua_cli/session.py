@@ -14,7 +14,8 @@ from fragua_cli.endpoints import find_endpoints
 from fragua_cli.exits import ExitCode, exit_code_of
 from fragua_cli.output import Output
 from fragua_cli.preferences import EndpointOption, JsonOption, Preferences, preferences_of
-from fragua_cli.suite import Suite, find_tls
+from fragua_cli.suite import Suite
+from fragua_cli.tls import find_tls
 from fragua_platform.errors import FraguaError
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -19,7 +16,8 @@ from fragua.dataset.v1 import dataset_service_pb2_grpc
 from fragua.evaluator.v1 import evaluator_service_pb2_grpc
 from fragua.exporter.v1 import exporter_service_pb2_grpc
 from fragua.trainer.v1 import trainer_service_pb2_grpc
-from fragua_platform.errors import InvalidInput, Unavailable, Violation
+from fragua_cli.tls import way_out
+from fragua_platform.errors import Unavailable
 from fragua_platform.grpc.client import open_channel
 from fragua_platform.grpc.tls import ChannelTls
 
@@ -53,61 +51,6 @@ class JobResource(Protocol):
 J = TypeVar("J", bound=JobResource)
 
 
-def find_tls(environment: Mapping[str, str] = os.environ) -> ChannelTls | None:
-    """TLS by the variables that the services read too; without an authority calls go in the clear.
-
-    Files that cannot work are refused here: gRPC would call a service away for some, and abort the process for others.
-    """
-    authority, certificate, key = (
-        Path(path) if (path := environment.get(f"FRAGUA_TLS_{name}_FILE")) else None for name in ("CA", "CERT", "KEY")
-    )
-    if authority is None and certificate is None and key is None:
-        return None
-    if authority is None:
-        raise _no_tls("FRAGUA_TLS_CA_FILE", "is missing: it names who signed the services' certificates")
-    if certificate is None and key is not None:
-        raise _no_tls("FRAGUA_TLS_CERT_FILE", "is missing: FRAGUA_TLS_KEY_FILE is of no use without it")
-    if certificate is not None and key is None:
-        raise _no_tls("FRAGUA_TLS_KEY_FILE", "is missing: FRAGUA_TLS_CERT_FILE needs its key")
-    trial = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        trial.load_verify_locations(authority)
-    except OSError as unusable:
-        raise _no_tls("FRAGUA_TLS_CA_FILE", _why(unusable, f"{authority} holds no certificate in PEM")) from unusable
-    if certificate is not None and key is not None:
-        try:
-            # Without a password an encrypted key is refused; asking for one would hold up whoever runs us in a script.
-            trial.load_cert_chain(certificate, key, password="")
-        except OSError as unusable:
-            problem = f"{certificate} and {key} are no PEM certificate with its unencrypted key"
-            raise _no_tls("FRAGUA_TLS_CERT_FILE", _why(unusable, problem)) from unusable
-    return ChannelTls(authority, certificate, key)
-
-
-def _no_tls(variable: str, problem: str) -> InvalidInput:
-    return InvalidInput("cannot call over TLS", violations=[Violation(variable, problem)])
-
-
-def _why(unusable: OSError, otherwise: str) -> str:
-    """An ssl.SSLError is an OSError too; its words speak to those who know OpenSSL's source."""
-    return otherwise if isinstance(unusable, ssl.SSLError) else f"cannot be read: {unusable.strerror}"
-
-
-def _way_out(tls: ChannelTls | None) -> str:
-    """What to try when services stay away. A server that asks for TLS, or for a certificate, hangs up without a word."""
-    if tls is None:
-        return (
-            "`fragua up` starts a suite here, --endpoint names one elsewhere; for one that speaks TLS set "
-            "FRAGUA_TLS_CA_FILE"
-        )
-    if tls.certificate is None:
-        return "if the services serve only clients with a certificate, set FRAGUA_TLS_CERT_FILE and FRAGUA_TLS_KEY_FILE"
-    return (
-        "over TLS the services need a certificate that FRAGUA_TLS_CA_FILE signed, made out to the host that --endpoint "
-        "names, and to trust FRAGUA_TLS_CERT_FILE"
-    )
-
-
 class Suite:
     """The services behind their addresses; a context manager that closes its channels.
 
@@ -128,7 +71,7 @@ class Suite:
         self._call_patience = CALL_PATIENCE_SECONDS if patience is None else patience
         self._watch_patience = WATCH_PATIENCE_SECONDS if patience is None else patience
         self._notice = notice
-        self._way_out = _way_out(tls)
+        self._way_out = way_out(tls)
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     async def __aenter__(self) -> Suite:

@@ -11,7 +11,8 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from fragua_cli.endpoints import SERVICES
-from fragua_cli.suite import Suite, find_tls
+from fragua_cli.suite import Suite
+from fragua_cli.tls import find_tls
 from fragua_platform.errors import InvalidInput, Unavailable
 from fragua_platform.grpc.tls import ChannelTls, ServerTls, server_credentials
 
@@ -76,10 +77,12 @@ def test_files_that_need_each_other_are_refused_alone(environment: dict[str, str
     assert problem.startswith("is missing")
 
 
-@pytest.mark.parametrize("variable", ["FRAGUA_TLS_CA_FILE", "FRAGUA_TLS_CERT_FILE"])
-def test_files_that_are_not_there_are_named(environment: dict[str, str], variable: str) -> None:
-    environment[variable] = "/nowhere/ñ.crt"
-    assert refusal(environment) == (variable, "cannot be read: No such file or directory")
+def test_files_that_are_not_there_are_all_named() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        find_tls({variable: f"/nowhere/ñ/{file}" for variable, file in VARIABLES.items()})
+    assert {violation.field: violation.description for violation in refused.value.violations} == {
+        variable: f"/nowhere/ñ/{file} cannot be read: No such file or directory" for variable, file in VARIABLES.items()
+    }
 
 
 def test_an_authority_that_is_no_certificate_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
@@ -93,7 +96,7 @@ def test_the_key_of_another_certificate_is_refused(environment: dict[str, str], 
     environment["FRAGUA_TLS_KEY_FILE"] = str(certificates / "services/trainer/tls.key")
     variable, problem = refusal(environment)
     assert variable == "FRAGUA_TLS_CERT_FILE"
-    assert "no PEM certificate with its unencrypted key" in problem
+    assert "are not a certificate and its own, unencrypted key in PEM" in problem
 
 
 def test_an_encrypted_key_is_refused_without_asking_for_its_password(
@@ -131,9 +134,9 @@ async def test_mutual_tls_serves_our_clients_and_tells_others_what_to_set(
     finally:
         await server.stop(None)
     ways_out = (
-        "for one that speaks TLS set FRAGUA_TLS_CA_FILE",
-        "set FRAGUA_TLS_CERT_FILE and FRAGUA_TLS_KEY_FILE",
-        "need a certificate that FRAGUA_TLS_CA_FILE signed",
+        "FRAGUA_TLS_CA_FILE is for one that speaks TLS",
+        "one that serves only clients with a certificate needs FRAGUA_TLS_CERT_FILE",
+        "the services must trust FRAGUA_TLS_CERT_FILE",
     )
     for refused, way_out in zip(refusals, ways_out, strict=True):
         assert isinstance(refused, Unavailable)

@@ -29,7 +29,8 @@ from fragua_cli.outcomes import follow_to_success, seconds_taken
 from fragua_cli.output import Output, size_of
 from fragua_cli.preferences import Preferences
 from fragua_cli.session import Session, run_to_exit_code
-from fragua_cli.suite import Suite, find_tls
+from fragua_cli.suite import Suite
+from fragua_cli.tls import find_tls
 from fragua_cli.transfers import download, upload_base_model, upload_dataset
 from fragua_platform.errors import AlreadyExists
 
