@@ -26,14 +26,14 @@ class _Frozen(BaseModel):
 class Fixer(StrEnum):
     """What can be mended without asking what the author meant. Each is pure: the same row gives the same row."""
 
-    PAD_IDS = "pad-ids"
-    """`FR01` becomes `FR001`, for FR, NFR and C."""
+    REPAIR_MOJIBAKE = "repair-mojibake"
+    """Text that was UTF-8 and read as Windows-1252, Latin-1 or Mac Roman is read as UTF-8 again."""
     YAML_STRINGS = "yaml-strings"
     """A section that is a JSON list or object becomes the YAML text that says the same."""
-    REPAIR_MOJIBAKE = "repair-mojibake"
-    """Text that was UTF-8 and read as Windows-1252, Latin-1 or Mac-Roman is read as UTF-8 again."""
     TRIM = "trim"
     """White space around texts goes."""
+    PAD_IDS = "pad-ids"
+    """`FR01` becomes `FR001`, for FR, NFR and C."""
     DROP_DUPLICATES = "drop-duplicates"
     """Of rows with equal messages the first stays. The only fixer that changes the number of rows."""
 
