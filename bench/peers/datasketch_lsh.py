@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 
-from datasketch import MinHash, MinHashLSH
+from datasketch import MinHash, MinHashLSH  # type: ignore[import-not-found]  # only the peers' environment has it
 
 THRESHOLD = 0.8
 PERMUTATIONS = 128

@@ -19,6 +19,7 @@ Numbers: TypeAlias = NDArray[np.uint64]
 
 PIECE_CHARACTERS = 2**17
 """How much text is worked on at once: enough for numpy to be worth calling, little enough for the processor's cache."""
+_PIECE_TEXTS = 256
 
 _UNSURE = 2**31
 """Marks a character that becomes several when normalised, or one with its neighbour."""
@@ -67,7 +68,7 @@ def in_pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     """The texts in runs of about one piece; a text that is longer by itself is a run of one."""
     start = length = 0
     for index, text in enumerate(texts):
-        if index > start and length + len(text) > PIECE_CHARACTERS:
+        if index > start and (length + len(text) > PIECE_CHARACTERS or index - start == _PIECE_TEXTS):
             yield texts[start:index]
             start, length = index, 0
         length += len(text)

@@ -20,6 +20,10 @@ Keys: TypeAlias = NDArray[np.uint32]
 _BIN_BITS = 7
 _BINS = 2**_BIN_BITS
 _EMPTY = np.uint64(2**64 - 1)
+_THROWN_TRIPLES = 5 * _BINS
+"""With as many, one bin of a hundred and fifty stays empty."""
+_THROW_BITS = 8
+_MOST_THROWS = 2**_THROW_BITS - 1
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FOUND_AT_THE_THRESHOLD = 0.995
 """Of the pairs that are just alike enough, the part that is proposed; of pairs that are more alike, nearly all."""
@@ -110,7 +114,6 @@ def _band_keys(triples: Numbers, counts: NDArray[np.intp], width: int) -> Keys:
     """One key per band and row: rows that are alike have some in common. 0 is no key: the row has no triples."""
     bins = _min_hashes(triples, counts)
     bands = _BINS // width
-    # The bins of a band lie apart, because an empty bin repeats what one near it holds.
     keys = bins[:, :bands].copy()
     for place in range(1, width):
         mix(keys)
@@ -123,28 +126,27 @@ def _band_keys(triples: Numbers, counts: NDArray[np.intp], width: int) -> Keys:
 
 
 def _min_hashes(triples: Numbers, counts: NDArray[np.intp]) -> Numbers:
-    """The smallest triple of each bin. One permutation is enough when the leading bits of a triple choose its bin."""
-    rows = len(counts)
-    bins = np.full(rows * _BINS, _EMPTY)
-    slots = (triples >> np.uint64(64 - _BIN_BITS)).astype(np.intp)
-    slots += np.repeat(np.arange(rows) * _BINS, counts)
-    np.minimum.at(bins, slots, triples)
-    return _densified(bins.reshape(rows, _BINS))
+    """The smallest triple of each bin, where the leading bits of a triple choose its bin: one hash does for all bins.
 
-
-def _densified(bins: Numbers) -> Numbers:
-    """An empty bin borrows from the next one that is not, and adds how far it had to go.
-
-    So two short texts agree in a bin as often as they would with many hash functions.
+    A text with few triples throws them again, with another hash each time, until hardly a bin is empty; a bin keeps the
+    smallest of the first throw that reached it. So texts of any length agree in each bin as often as their Jaccard
+    index says, and in one bin whatever they do in another.
     """
-    places = np.arange(_BINS, dtype=np.int16)
-    lenders = np.where(bins == _EMPTY, np.int16(2 * _BINS), places)
-    lenders = np.minimum.accumulate(lenders[:, ::-1], axis=1)[:, ::-1]
-    # Past the last one it goes on at the beginning.
-    lenders = np.minimum(lenders, lenders[:, :1] + np.int16(_BINS))
-    distances = (lenders - places).astype(np.uint64)
-    distances *= _STEP
-    return np.take_along_axis(bins, (lenders % _BINS).astype(np.intp), axis=1) + distances
+    rows = len(counts)
+    throws = np.minimum(-(-_THROWN_TRIPLES // np.maximum(counts, 1)), _MOST_THROWS)
+    throws_of_triple = np.repeat(throws, counts)
+    thrown = np.repeat(triples, throws_of_triple)
+    firsts = np.cumsum(throws_of_triple) - throws_of_triple
+    throw = (np.arange(len(thrown)) - np.repeat(firsts, throws_of_triple)).astype(np.uint64)
+    thrown += throw * _STEP
+    mix(thrown)
+    slots = (thrown >> np.uint64(64 - _BIN_BITS)).astype(np.intp)
+    slots += np.repeat(np.arange(rows) * _BINS, counts * throws)
+    thrown >>= np.uint64(_THROW_BITS)
+    thrown |= throw << np.uint64(64 - _THROW_BITS)
+    bins = np.full(rows * _BINS, _EMPTY)
+    np.minimum.at(bins, slots, thrown)
+    return bins.reshape(rows, _BINS)
 
 
 def _candidates(keys: Keys) -> Iterator[Numbers]:
