@@ -84,18 +84,21 @@ class _Reader:
 
 
 def _character(byte: int, codec: str) -> str:
-    return bytes([byte]).decode(codec) if codec != "cp1252" or byte not in _UNUSED_BY_1252 else chr(byte)
+    """Windows-1252 has no character for five bytes; who reads them leaves them as they are."""
+    return bytes([byte]).decode(codec, "ignore") or chr(byte)
 
 
 _LATER = range(0x80, 0xC0)
-_UNUSED_BY_1252 = (0x81, 0x8D, 0x8F, 0x90, 0x9D)
 # √π, √∫ and ¬∞ are what mathematicians write; such a pair proves something within a word only.
-_NOT_MATHEMATICS = "ÄÅÇÉÑÖÜáàâäãåçéèêëíìîïñóòôöõúùûü†°¢£§•¶ß®©™´¨ÆØ¥ªºæø"
+_HIGH = "ÄÅÇÉÑÖÜáàâäãåçéèêëíìîïñóòôöõúùûü"
+_SIGNS = "†°¢£§•¶ß®©™´¨ÆØ¥ªºæø"
+_OF_MATHEMATICS = "≠∞±≤≥µ∂∑∏π∫Ω"
 _READERS = (
     _Reader("Windows-1252", "cp1252"),
     _Reader(
         "Mac Roman",
         "mac_roman",
-        proof=rf"[√¬][{_NOT_MATHEMATICS}]|‚[ÄÇÉÑÖÜ].|üò|[A-Za-z][√¬][≠∞±≤≥µ∂∑∏π∫Ω][a-z]|√[±≥≠][a-z]",
+        proof=rf"[√¬][{_HIGH}{_SIGNS}]|‚[{_HIGH}][{_HIGH}{_SIGNS}{_OF_MATHEMATICS}]|\uf8ffü|Ôªø"
+        rf"|[A-Za-z][√¬][{_OF_MATHEMATICS}][a-z]|√[±≥≠][a-z]",
     ),
 )
