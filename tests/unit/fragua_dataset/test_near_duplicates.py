@@ -19,6 +19,7 @@ from fragua_dataset.ingestion.near_duplicates import NearDuplicates, Pair
 WITHOUT_SPACES = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]"
 )
+VARIATION_SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 Triples = list[tuple[str, str, str]]
 
@@ -27,7 +28,7 @@ def plain_words(text: str) -> list[str]:
     """The words of a text, character by character: the plain way to what `likeness` does for many texts at once."""
     spaced = ""
     for character in unicodedata.normalize("NFKC", text).casefold():
-        is_mark = unicodedata.category(character).startswith("M") and not "\ufe00" <= character <= "\ufe0f"
+        is_mark = unicodedata.category(character).startswith("M") and not VARIATION_SELECTOR.match(character)
         if not (character.isalnum() or character == "_" or is_mark):
             spaced += " "
         elif WITHOUT_SPACES.match(character):
