@@ -10,7 +10,7 @@ that it cannot do without is, and by a pattern that begins with a plain characte
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,35 +32,41 @@ def find_private(text: str) -> list[Private]:
     digits = len(text.encode("latin-1", "replace").translate(None, _NO_DIGITS))
     if digits == 0 and "@" not in text:
         return []
-    found = [private for kind in _MARKED if kind.mark in text for private in kind.first_in(text)]
+    kinds = [kind for marked in _MARKED if marked.mark in text and marked.hint.search(text) for kind in marked.kinds]
     if digits >= _FEWEST_DIGITS and _LONG_NUMBER.search(text):
-        found += [private for kind in _NUMBERS for private in kind.first_in(text)]
-    return found
+        kinds += _NUMBERS
+    return [found for kind in kinds if (found := kind.first_in(text))]
 
 
 @dataclass(frozen=True)
 class _Kind:
     code: ProblemCode
     name: str
-    mark: str
-    """A character that all of this kind contain; empty for numbers."""
     pattern: re.Pattern[str]
     is_one: Callable[[re.Match[str]], bool]
 
-    def first_in(self, text: str) -> Iterator[Private]:
-        for match in self.pattern.finditer(text):
-            if self.is_one(match):
-                yield Private(self.code, self.name, match.start())
-                return
+    def first_in(self, text: str) -> Private | None:
+        first = next(filter(self.is_one, self.pattern.finditer(text)), None)
+        return first and Private(self.code, self.name, first.start())
 
 
-def _token(name: str, mark: str, pattern: str) -> _Kind:
-    return _Kind(ProblemCode.SECRET, name, mark, re.compile(pattern), lambda match: looks_random(match.group()))
+@dataclass(frozen=True)
+class _Marked:
+    """Kinds that have a character in common."""
+
+    mark: str
+    hint: re.Pattern[str]
+    """Found where one of them may be, and in few other places."""
+    kinds: tuple[_Kind, ...]
+
+
+def _token(name: str, pattern: str) -> _Kind:
+    return _Kind(ProblemCode.SECRET, name, re.compile(pattern), lambda match: looks_random(match.group()))
 
 
 def _number(name: str, pattern: str, is_one: Callable[[str], bool]) -> _Kind:
     compiled = re.compile(pattern)
-    return _Kind(ProblemCode.PERSONAL_DATA, name, "", compiled, lambda match: is_one(match.group()))
+    return _Kind(ProblemCode.PERSONAL_DATA, name, compiled, lambda match: is_one(match.group()))
 
 
 def _is_password(match: re.Match[str]) -> bool:
@@ -95,41 +101,60 @@ _VALUE = r"(?:\"([^\s\"]{8,128})\"|'([^\s']{8,128})'|([^\s\"'`()\[\]{}<>,;.]{8,1
 _USER = re.compile(r"(?<![\w.+/:-])[\w.+-]{1,64}$")
 _EXAMPLE_HOST = re.compile(r"(?:^|\.)(?:example\.(?:com|org|net)|example|test|invalid)$")
 
+
+def _marked(mark: str, *kinds: _Kind, hint: str = "") -> _Marked:
+    """The kinds themselves are hint enough where their patterns begin with one plain character."""
+    return _Marked(mark, re.compile(hint) if hint else kinds[0].pattern, kinds)
+
+
+def _assigned(sign: str) -> _Kind:
+    return _Kind(ProblemCode.SECRET, "a password or key", re.compile(rf"{sign}\s?{_VALUE}"), _is_password)
+
+
 _MARKED = (
-    _Kind(
-        ProblemCode.SECRET,
-        "a private key",
+    _marked(
         "-",
-        re.compile(r"-----BEGIN (?:[A-Z]+ ){0,2}PRIVATE KEY(?: BLOCK)?-----(?:\\n|[^-]){0,200}?[A-Za-z0-9+/=]{12}"),
-        _is_always_one,
+        _Kind(
+            ProblemCode.SECRET,
+            "a private key",
+            re.compile(r"-----BEGIN (?:[A-Z]+ ){0,2}PRIVATE KEY(?: BLOCK)?-----(?:\\n|[^-]){0,200}?[A-Za-z0-9+/=]{12}"),
+            _is_always_one,
+        ),
+        _token("an API key", r"sk-(?<!\w...)[\w-]{20,255}"),
+        _token("a Slack token", r"xox[abeoprs]-[A-Za-z0-9-]{20,255}"),
+        _token("a GitLab token", r"glpat-[\w-]{20,255}"),
+        hint=r"-(?:(?<=sk-)|(?<=xox[a-z]-)|(?<=glpat-)|----BEGIN )",
     ),
-    _token("an API key", "-", r"sk-(?<!\w...)[\w-]{20,255}"),
-    _token("a Slack token", "-", r"xox[abeoprs]-[A-Za-z0-9-]{20,255}"),
-    _token("a GitLab token", "-", r"glpat-[\w-]{20,255}"),
-    _token("a GitHub token", "_", r"gh[pousr]_[A-Za-z0-9]{36,255}"),
-    _token("a GitHub token", "_", r"github_pat_\w{60,255}"),
-    _token("an API key", "_", r"k_(?:(?<=\b[sr]k_)(?:live|test)_[A-Za-z0-9]{16,255})"),
-    _token("an API key", "_", r"hf_[A-Za-z0-9]{30,255}"),
-    _token("an API key", "_", r"npm_[A-Za-z0-9]{30,255}"),
-    _token("an AWS access key", "K", r"AKIA(?<!\w....)[A-Z0-9]{16}\b"),
-    _token("a Google API key", "I", r"AIza[\w-]{35}(?![\w-])"),
-    _token("a JSON Web Token", "J", r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"),
-    _token("a bearer token", "B", r"Bearer +[\w.~+/-]{20,}"),
-    _Kind(ProblemCode.SECRET, "a password or key", "=", re.compile(rf"=\s?{_VALUE}"), _is_password),
-    _Kind(ProblemCode.SECRET, "a password or key", ":", re.compile(rf":\s?{_VALUE}"), _is_password),
-    _Kind(
-        ProblemCode.SECRET,
-        "a password in an address",
-        "@",
-        re.compile(r"://[^\s/:@]{1,64}:([^\s/:@]{6,64})@"),
-        _is_password_of_address,
+    _marked(
+        "_",
+        _token("a GitHub token", r"gh[pousr]_[A-Za-z0-9]{36,255}"),
+        _token("a GitHub token", r"github_pat_\w{60,255}"),
+        _token("an API key", r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,255}"),
+        _token("an API key", r"hf_[A-Za-z0-9]{30,255}"),
+        _token("an API key", r"npm_[A-Za-z0-9]{30,255}"),
+        hint=r"_(?:(?<=gh[pousr]_)|(?<=github_pat_)|(?<=[sr]k_)|(?<=hf_)|(?<=npm_))\w{16}",
     ),
-    _Kind(
-        ProblemCode.PERSONAL_DATA,
-        "an e-mail address",
+    _marked("K", _token("an AWS access key", r"AKIA(?<!\w....)[A-Z0-9]{16}\b")),
+    _marked("I", _token("a Google API key", r"AIza[\w-]{35}(?![\w-])")),
+    _marked("J", _token("a JSON Web Token", r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}")),
+    _marked("B", _token("a bearer token", r"Bearer +[\w.~+/-]{20,}")),
+    _marked("=", _assigned("=")),
+    _marked(":", _assigned(":")),
+    _marked(
         "@",
-        re.compile(r"@((?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24})(?![\w-])"),
-        _is_address,
+        _Kind(
+            ProblemCode.PERSONAL_DATA,
+            "an e-mail address",
+            re.compile(r"@((?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24})(?![\w-])"),
+            _is_address,
+        ),
+        _Kind(
+            ProblemCode.SECRET,
+            "a password in an address",
+            re.compile(r"://[^\s/:@]{1,64}:([^\s/:@]{6,64})@"),
+            _is_password_of_address,
+        ),
+        hint="@[A-Za-z0-9]",
     ),
 )
 
