@@ -1,0 +1,137 @@
+"""Consolidations in SQL: which samples each one took in, so that it can be finished by anybody and gives the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from fragua_dataset.adapters.feedback_tables import (
+    accuracy_cycles,
+    consolidations,
+    exercise_type_progress,
+    output_ratings,
+    samples,
+)
+from fragua_dataset.adapters.locks import lock_branch
+from fragua_dataset.domain.attempts import POOL_DATASET
+from fragua_dataset.domain.consolidation import Consolidation
+
+
+class ConsolidationTable:
+    """Implements `ConsolidationRecords` of the application."""
+
+    def find(self, connection: Connection, branch: str, cause: str) -> Consolidation | None:
+        table = consolidations.c
+        row = connection.execute(consolidations.select().where(table.branch == branch, table.cause == cause)).first()
+        return _consolidation(row) if row else None
+
+    def begin(
+        self, connection: Connection, branch: str, cause: str, exercise_type: str, now: datetime
+    ) -> tuple[Consolidation, bool]:
+        """Take in whatever is new; True when it was this call that did. Whoever comes second for a cause waits."""
+        lock_branch(connection, branch)
+        if known := self.find(connection, branch, cause):
+            return known, False
+        begun = Consolidation(branch, _next_number(connection, branch), cause, exercise_type, begun=now)
+        exercise_types = _lock_counts(connection, begun)
+        datasets = [each for each in exercise_types if _take_samples(connection, begun, each)]
+        if not exercise_type:
+            datasets += _take_pool(connection, begun)
+            _end_cycle(connection, begun, exercise_types)
+        connection.execute(
+            consolidations.insert().values(
+                branch=branch,
+                number=begun.number,
+                cause=cause,
+                exercise_type=exercise_type,
+                datasets=datasets,
+                dataset_versions=[],
+                begun=now,
+                completed=None if datasets else now,
+            )
+        )
+        taken = self.find(connection, branch, cause)
+        assert taken is not None
+        return taken, True
+
+    def complete(self, connection: Connection, begun: Consolidation, versions: Sequence[str], now: datetime) -> None:
+        table = consolidations
+        query = table.update().where(table.c.branch == begun.branch, table.c.number == begun.number)
+        connection.execute(query.values(dataset_versions=list(versions), completed=now))
+
+    def unfinished(self, connection: Connection, branch: str | None = None) -> Sequence[Consolidation]:
+        """Of all branches, or of one; in the order in which they began."""
+        table = consolidations.c
+        query = consolidations.select().where(table.completed.is_(None))
+        if branch is not None:
+            query = query.where(table.branch == branch)
+        return [_consolidation(row) for row in connection.execute(query.order_by(table.branch, table.number))]
+
+
+def _consolidation(row: sa.Row[Any]) -> Consolidation:
+    fields = dict(row._mapping)
+    return Consolidation(**fields | {name: tuple(fields[name]) for name in ("datasets", "dataset_versions")})
+
+
+def _next_number(connection: Connection, branch: str) -> int:
+    table = consolidations.c
+    highest = connection.execute(sa.select(sa.func.max(table.number)).where(table.branch == branch)).scalar_one()
+    return (highest or 0) + 1
+
+
+def _lock_counts(connection: Connection, begun: Consolidation) -> Sequence[str]:
+    """The exercise types to consolidate, their counts held until the transaction ends.
+
+    In the order in which batches of attempts lock them. A batch that is being written waits or is not seen at all: it
+    counts with the next consolidation, samples and counts alike.
+    """
+    counts = exercise_type_progress.c
+    query = sa.select(counts.exercise_type).where(counts.branch == begun.branch)
+    if begun.exercise_type:
+        query = query.where(counts.exercise_type == begun.exercise_type)
+    return connection.execute(query.order_by(counts.exercise_type).with_for_update()).scalars().all()
+
+
+def _take_samples(connection: Connection, begun: Consolidation, exercise_type: str) -> int:
+    new = samples.update().where(
+        samples.c.branch == begun.branch,
+        samples.c.exercise_type == exercise_type,
+        samples.c.consolidation.is_(None),
+    )
+    number = connection.execute(new.values(consolidation=begun.number)).rowcount
+    counts = exercise_type_progress
+    of_type = sa.and_(counts.c.branch == begun.branch, counts.c.exercise_type == exercise_type)
+    connection.execute(counts.update().where(of_type).values(new_samples=counts.c.new_samples - number))
+    return number
+
+
+def _take_pool(connection: Connection, begun: Consolidation) -> list[str]:
+    table = output_ratings
+    new = table.update().where(table.c.branch == begun.branch, table.c.pooled, table.c.consolidation.is_(None))
+    return [POOL_DATASET] if connection.execute(new.values(consolidation=begun.number)).rowcount else []
+
+
+def _end_cycle(connection: Connection, begun: Consolidation, exercise_types: Sequence[str]) -> None:
+    """A cycle without attempts has no mean, and is none."""
+    counts = exercise_type_progress
+    of_branch = sa.and_(counts.c.branch == begun.branch, counts.c.exercise_type.in_(exercise_types))
+    sums = sa.select(sa.func.sum(counts.c.cycle_attempts), sa.func.sum(counts.c.cycle_accuracy_sum)).where(of_branch)
+    attempts, accuracy_sum = connection.execute(sums).one()
+    if not attempts:
+        return
+    cycles = accuracy_cycles
+    last = sa.select(sa.func.max(cycles.c.number)).where(cycles.c.branch == begun.branch)
+    connection.execute(
+        cycles.insert().values(
+            branch=begun.branch,
+            number=(connection.execute(last).scalar_one() or 0) + 1,
+            ended=begun.begun,
+            attempts=int(attempts),
+            mean_accuracy=accuracy_sum / int(attempts),
+        )
+    )
+    connection.execute(counts.update().where(of_branch).values(cycle_attempts=0, cycle_accuracy_sum=0.0))
