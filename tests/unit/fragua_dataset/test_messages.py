@@ -3,12 +3,12 @@
 import pytest
 
 from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2
-from fragua_dataset.api.version_messages import import_from_header
+from fragua_dataset.api.order_messages import import_from_header
 
 
 def read_as(options: dataset_pb2.ImportOptions) -> tuple[str, str]:
-    spec = import_from_header(dataset_service_pb2.ImportDatasetHeader(options=options)).spec
-    return spec.shape, spec.format
+    asked = import_from_header(dataset_service_pb2.ImportDatasetHeader(options=options)).options
+    return asked.shape, asked.format
 
 
 @pytest.mark.parametrize("number", dataset_pb2.RowShape.values()[1:])

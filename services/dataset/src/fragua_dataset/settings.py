@@ -17,3 +17,7 @@ class DatasetSettings(PlatformSettings):
     """Largest file that `ImportDataset` takes."""
     max_attempts: int = Field(default=5, ge=1, le=100)
     """Attempts that may crash or lose a dependency before a job fails for good."""
+    max_counterparts: int = Field(default=50, ge=0, le=256)
+    """Versions of other datasets of a branch that a new version is compared with."""
+    max_counterpart_bytes: int = Field(default=2 * 1024**3, ge=0)
+    """Their size together; those to evaluate with come first, then the newest."""

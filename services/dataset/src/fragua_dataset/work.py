@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy.engine import Connection
 
-from fragua_dataset.domain.dataset import rejected_prefix, version_prefix
-from fragua_dataset.domain.version import Findings
-from fragua_dataset.domain.version_order import VersionOrder
+from fragua_dataset.application.versions import VersionRecords
+from fragua_dataset.domain.dataset import ROW_FILES, rejected_prefix, version_prefix
+from fragua_dataset.domain.version import Findings, Version
+from fragua_dataset.domain.version_order import TokenizerSource, VersionOrder
 from fragua_dataset.domain.version_report import VersionReport
-from fragua_platform.artifacts.bundle import fetch_bundle, find_bundle, publish_bundle
+from fragua_dataset.domain.version_spec import Counterpart
+from fragua_platform.artifacts.bundle import find_bundle, load_bundle, publish_bundle
 from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.artifacts.store import ArtifactRef, ArtifactStore
+from fragua_platform.database import Database
 from fragua_platform.jobs.engine import JobDirectory
 from fragua_platform.jobs.job import Job
+
+log = structlog.get_logger()
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 
 class VersionWork:
@@ -23,18 +32,54 @@ class VersionWork:
 
     engine = "fragua_dataset.ingestion"
 
-    def __init__(self, store: ArtifactStore) -> None:
+    def __init__(
+        self,
+        database: Database,
+        records: VersionRecords,
+        store: ArtifactStore,
+        max_counterparts: int,
+        max_counterpart_bytes: int,
+    ) -> None:
+        self._database = database
+        self._records = records
         self._store = store
+        self._max_counterparts = max_counterparts
+        self._max_counterpart_bytes = max_counterpart_bytes
 
     async def prepare(self, job: Job, directory: JobDirectory) -> None:
-        order = VersionOrder.model_validate(job.spec)
+        order, inputs = VersionOrder.model_validate(job.spec), directory.inputs
         if order.source:
             source = ArtifactRef(order.source.key, order.source.size, order.source.sha256)
-            await self._store.get_file(source, directory.inputs / "source")
+            await self._store.get_file(source, inputs / "source")
         for number, parent in enumerate(order.rows_of):
-            folder = directory.inputs / "parents" / str(number)
-            await fetch_bundle(self._store, parent.prefix, folder, manifest_sha256=parent.manifest_sha256)
-        (directory.root / "spec.json").write_text(order.spec.model_dump_json(indent=1), "utf-8")
+            await self._fetch_rows(parent.prefix, parent.manifest_sha256, inputs / "parents" / str(number))
+        for tokenizer in order.tokenizers:
+            await self._fetch_tokenizer(tokenizer, inputs / "tokenizers" / tokenizer.name)
+        counterparts = await self._fetch_counterparts(job.branch, order, inputs / "counterparts")
+        spec = order.spec.model_copy(update={"counterparts": counterparts})
+        (directory.root / "spec.json").write_text(spec.model_dump_json(indent=1), "utf-8")
+
+    async def _fetch_rows(self, prefix: str, manifest_sha256: str, folder: Path) -> None:
+        bundle = await load_bundle(self._store, prefix, manifest_sha256=manifest_sha256)
+        for name in ROW_FILES:
+            await self._store.get_file(bundle.manifest.file(name).ref, folder / name)
+
+    async def _fetch_tokenizer(self, tokenizer: TokenizerSource, folder: Path) -> None:
+        bundle = await load_bundle(self._store, tokenizer.prefix, manifest_sha256=tokenizer.manifest_sha256)
+        for file in bundle.manifest.files:
+            if file.name in _TOKENIZER_FILES:
+                await self._store.get_file(file.ref, folder / file.name)
+
+    async def _fetch_counterparts(self, branch: str, order: VersionOrder, folder: Path) -> tuple[Counterpart, ...]:
+        usable = await self._database.run(lambda connection: self._records.latest_usable(connection, branch))
+        chosen = _to_compare_with(order, usable, self._max_counterparts, self._max_counterpart_bytes)
+        counterparts = []
+        for number, version in enumerate(chosen):
+            name = f"c{number}"
+            if version.bundle:
+                await self._fetch_rows(version.bundle.prefix, version.bundle.manifest_sha256, folder / name)
+                counterparts.append(Counterpart(folder=name, version=version.name, evaluation=version.evaluation))
+        return tuple(counterparts)
 
     async def publish(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
         provenance = provenance_of(job)
@@ -66,6 +111,28 @@ class VersionWork:
 
     def record_metrics(self, connection: Connection, job: Job, step: int, metrics: Mapping[str, float]) -> None:
         """Versions measure nothing but their progress."""
+
+
+def _to_compare_with(order: VersionOrder, usable: Sequence[Version], most: int, most_bytes: int) -> Sequence[Version]:
+    """Versions of other datasets, within limits.
+
+    What the rows themselves went through holds them too, of course; it counts only where one is to evaluate with and
+    the other to train on.
+    """
+    chosen: list[Version] = []
+    room = most_bytes
+    for version in sorted(usable, key=lambda version: not version.evaluation):
+        if version.dataset == order.dataset and version.evaluation == order.spec.evaluation:
+            continue
+        if version.evaluation == order.spec.evaluation and not {*version.lineage}.isdisjoint(order.lineage):
+            continue
+        size = sum(file.size for file in version.bundle.manifest.files) if version.bundle else 0
+        if len(chosen) == most or size > room:
+            log.warning("counterpart_left_out", dataset=order.dataset, counterpart=version.name, bytes=size)
+            continue
+        room -= size
+        chosen.append(version)
+    return chosen
 
 
 def provenance_of(job: Job) -> dict[str, str]:

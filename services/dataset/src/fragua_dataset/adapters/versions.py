@@ -133,6 +133,23 @@ class VersionTable:
         versions = self._versions(connection, query)
         return page.cut(versions, lambda version: [version.created.isoformat(), version.name])
 
+    def latest_usable(self, connection: Connection, branch: str) -> Sequence[Version]:
+        """Of each dataset of the branch the newest version that is or may become READY; newest first."""
+        table = dataset_versions.c
+        newest_first = (table.created.desc(), table.name.desc())
+        usable = [VersionState.READY.value, VersionState.AWAITING_APPROVAL.value]
+        ranked = (
+            sa.select(
+                table.name, sa.func.row_number().over(partition_by=table.dataset, order_by=newest_first).label("rank")
+            )
+            .where(table.branch == branch, table.state.in_(usable))
+            .subquery()
+        )
+        names = sa.select(ranked.c.name).where(ranked.c.rank == 1)
+        return self._versions(
+            connection, dataset_versions.select().where(table.name.in_(names)).order_by(*newest_first)
+        )
+
     def _find(self, connection: Connection, name: str) -> Version | None:
         found = self._versions(connection, dataset_versions.select().where(dataset_versions.c.name == name))
         return found[0] if found else None

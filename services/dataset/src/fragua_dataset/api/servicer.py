@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from fragua.dataset.v1 import dataset_service_pb2_grpc
 from fragua_dataset.api.branch_calls import BranchCalls
+from fragua_dataset.api.derivation_calls import DerivationCalls
+from fragua_dataset.api.review_calls import ReviewCalls
 from fragua_dataset.api.version_calls import VersionCalls
 from fragua_dataset.application.branches import BranchDirectory
+from fragua_dataset.application.derivations import Derivations
 from fragua_dataset.application.imports import Imports
+from fragua_dataset.application.review import Reviews
+from fragua_dataset.application.verification import Verifications
 from fragua_dataset.application.versions import Versions
 
 
-class DatasetServicer(BranchCalls, VersionCalls, dataset_service_pb2_grpc.DatasetServiceServicer):
-    def __init__(self, branches: BranchDirectory, versions: Versions, imports: Imports) -> None:
+class DatasetServicer(
+    BranchCalls, VersionCalls, DerivationCalls, ReviewCalls, dataset_service_pb2_grpc.DatasetServiceServicer
+):
+    def __init__(
+        self,
+        branches: BranchDirectory,
+        versions: Versions,
+        imports: Imports,
+        derivations: Derivations,
+        reviews: Reviews,
+        verifications: Verifications,
+    ) -> None:
         self._branches = branches
         self._versions = versions
         self._imports = imports
+        self._derivations = derivations
+        self._reviews = reviews
+        self._verifications = verifications

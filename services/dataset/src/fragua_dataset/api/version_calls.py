@@ -9,7 +9,8 @@ import grpc
 
 from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2
 from fragua_dataset.api.messages import problem_to_message
-from fragua_dataset.api.version_messages import import_from_header, version_to_message
+from fragua_dataset.api.order_messages import import_from_header
+from fragua_dataset.api.version_messages import version_to_message
 from fragua_dataset.application.imports import Imports
 from fragua_dataset.application.versions import Versions
 from fragua_platform.errors import InvalidInput, Violation

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from fragua_dataset.application.branches import BranchDirectory
+from fragua_dataset.application.treatment import Treatments
 from fragua_dataset.application.versions import VersionAndJob, Versions
 from fragua_dataset.domain.version import Origin
-from fragua_dataset.domain.version_order import SourceObject, VersionOrder
-from fragua_dataset.domain.version_spec import VersionSpec
+from fragua_dataset.domain.version_order import SourceObject, VersionOptions, VersionOrder
 from fragua_dataset.uploads import receive_upload
 from fragua_platform.artifacts.store import ArtifactStore
 
@@ -25,7 +25,7 @@ class ImportRequest:
     """`branches/{branch}/datasets/{dataset}`"""
     request_id: str
     filename: str
-    spec: VersionSpec
+    options: VersionOptions = field(default_factory=VersionOptions)
     size: int | None = None
     sha256: str = ""
 
@@ -42,7 +42,7 @@ class _Asked(BaseModel):
     dataset: str
     filename: str
     source: SourceObject
-    spec: VersionSpec
+    options: VersionOptions
 
 
 class Imports:
@@ -50,12 +50,14 @@ class Imports:
         self,
         versions: Versions,
         branches: BranchDirectory,
+        treatments: Treatments,
         store: ArtifactStore,
         uploads: Path,
         max_upload_bytes: int,
     ) -> None:
         self._versions = versions
         self._branches = branches
+        self._treatments = treatments
         self._store = store
         self._uploads = uploads
         self._max_upload_bytes = max_upload_bytes
@@ -63,6 +65,8 @@ class Imports:
     async def import_stream(self, request: ImportRequest, chunks: AsyncIterator[bytes]) -> VersionAndJob:
         """Take in a file and queue its validation; answers when the bytes are safe in the store."""
         await self._branches.get(request.branch)
+        # Whoever asks for something that cannot be shall not first send a file of gigabytes.
+        await self._treatments.of(request.branch, request.options, within="header.options.")
         ref = await receive_upload(
             chunks,
             self._store,
@@ -80,14 +84,17 @@ class Imports:
         """Queue the validation of a file that is in the store already."""
 
         async def resolve() -> VersionOrder:
+            treatment = await self._treatments.of(request.branch, request.options)
             return VersionOrder(
                 dataset=request.dataset,
                 origin=origin,
                 filename=request.filename,
                 source=source,
                 lineage=(request.dataset,),
-                spec=request.spec,
+                requires_approval=treatment.requires_approval,
+                tokenizers=treatment.tokenizers,
+                spec=treatment.spec,
             )
 
-        asked = _Asked(dataset=request.dataset, filename=request.filename, source=source, spec=request.spec)
+        asked = _Asked(dataset=request.dataset, filename=request.filename, source=source, options=request.options)
         return await self._versions.submit(request.dataset, asked, resolve, request_id=request.request_id)

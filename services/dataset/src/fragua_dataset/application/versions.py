@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -34,6 +34,10 @@ class VersionRecords(Protocol):
 
     def list(self, connection: Connection, parent: str, page: PageRequest) -> Page[Version]:
         """Those of a branch or of one dataset, newest first."""
+        ...
+
+    def latest_usable(self, connection: Connection, branch: str) -> Sequence[Version]:
+        """Of each dataset of the branch the newest version that is or may become READY; newest first."""
         ...
 
     def review(self, connection: Connection, before: Version, after: Version, review: Review) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+ROW_FILES = ("train.jsonl", "validation.jsonl")
+"""Of a version: what is learnt, and what is held out."""
+
 
 @dataclass(frozen=True)
 class Branch:

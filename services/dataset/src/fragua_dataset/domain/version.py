@@ -151,10 +151,33 @@ def _reviewed(version: Version, before: set[VersionState], after: VersionState, 
 
 
 def require_files(version: Version) -> Bundle:
-    """The files of a version that may be looked at."""
+    """The files of a version, to look at."""
     if version.bundle is None:
         raise FailedPrecondition(f"{version.name} is {_explained(version)}, so it has no rows")
     return version.bundle
+
+
+def require_usable_rows(version: Version) -> Bundle:
+    """The files of a version, to make another one from."""
+    if version.state is VersionState.ARCHIVED:
+        raise FailedPrecondition(f"{version.name} is {_explained(version)}; make the new version from a later one")
+    return require_files(version)
+
+
+def leaves_to_approve(version: Version) -> bool:
+    """Nobody has approved its rows, though somebody has to; so has somebody with every version made from them."""
+    match version.state:
+        case VersionState.AWAITING_APPROVAL | VersionState.REJECTED:
+            return True
+        case VersionState.INVALID:
+            return version.requires_approval
+    return False
+
+
+def signable(version: Version) -> Bundle:
+    if version.state not in (VersionState.AWAITING_APPROVAL, VersionState.READY):
+        raise FailedPrecondition(f"{version.name} is {_explained(version)}; sign it while it waits or is READY")
+    return require_files(version)
 
 
 def _explained(version: Version) -> str:

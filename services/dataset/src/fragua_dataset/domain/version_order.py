@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from fragua_dataset.domain.profile import Shape
 from fragua_dataset.domain.version import Origin
-from fragua_dataset.domain.version_spec import VersionSpec
+from fragua_dataset.domain.version_spec import Container, VersionSpec
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TokenizerUse(_Frozen):
+    """A base model whose tokenizer should be asked which rows it cuts."""
+
+    base_model: str
+    """`baseModels/{model}/revisions/{revision}`"""
+    max_length: int
+
+
+class VersionOptions(_Frozen):
+    """What a client may say about the making of a version; what is left out is for the branch's policy or a default."""
+
+    format: Literal[Container, "auto"] = "auto"
+    shape: Literal[Shape, "auto"] = "auto"
+    validation_fraction: float | None = None
+    split_seed: int = 0
+    group_field: str = ""
+    stratum_field: str = ""
+    profile: str = ""
+    """Name of a built-in profile."""
+    profile_yaml: str = ""
+    """A profile of the client's own; excludes `profile`."""
+    evaluation: bool | None = None
+    """To evaluate with, not to train on; None where the client did not say."""
+    tokenizers: tuple[TokenizerUse, ...] = ()
 
 
 class SourceObject(_Frozen):

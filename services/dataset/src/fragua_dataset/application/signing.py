@@ -1,0 +1,20 @@
+"""Ed25519 signatures over a version: what is signed, and whether a signature fits."""
+
+from __future__ import annotations
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+def signed_message(version: str, manifest_sha256: str) -> bytes:
+    """The name is part of it, so that a signature cannot be carried over to another version of the same bytes."""
+    return f"fragua dataset version v1\n{version}\n{manifest_sha256}\n".encode()
+
+
+def signature_fits(version: str, manifest_sha256: str, public_key: bytes, signature: bytes) -> bool:
+    try:
+        key = Ed25519PublicKey.from_public_bytes(public_key)
+        key.verify(signature, signed_message(version, manifest_sha256))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
