@@ -12,6 +12,8 @@ from fragua_dataset.ingestion.ingest import ingest
 from fragua_platform.errors import FraguaError
 from fragua_platform.jobs.engine import JobDirectory, Reporter
 
+AUDITS = {"train_audit_report.json", "validation_audit_report.json"}
+
 
 class Import:
     """One job directory, and what an import left in it."""

@@ -8,14 +8,14 @@ import pytest
 
 from fragua_platform.errors import InvalidData, InvalidInput, LimitExceeded
 from fragua_platform.jobs.engine import Interrupted
-from tests.unit.fragua_dataset.importing import Import, questions
+from tests.unit.fragua_dataset.importing import AUDITS, Import, questions
 
 
 def test_a_good_file_becomes_a_version_with_a_report_that_adds_up(tmp_path: Path) -> None:
     imported = Import(tmp_path, questions(50))
     report = imported.run()
     assert report.valid
-    assert imported.outputs == {"train.jsonl", "validation.jsonl", "report.json"}
+    assert imported.outputs == {"train.jsonl", "validation.jsonl", "report.json", *AUDITS}
     assert report.rows == report.train_rows + report.validation_rows == 50
     assert report.source.sha256 == hashlib.sha256(questions(50)).hexdigest()
     for name, file in report.files.items():
@@ -57,7 +57,7 @@ def test_one_bad_line_makes_the_version_invalid_and_leaves_the_report_alone(tmp_
     assert refusal.reason == "DATASET_INVALID"
     assert refusal.violations[0].field == "line 11, /messages/0/role"
     assert refusal.violations[1].field == "line 12"
-    assert imported.outputs == {"report.json"}
+    assert imported.outputs == {"report.json", *AUDITS}
     assert imported.report.problem_counts == {"INVALID_JSON": 1, "UNKNOWN_ROLE": 1}
     assert (imported.report.valid, imported.report.train_rows, imported.report.files) == (False, 0, {})
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from fragua_dataset.domain.version_spec import VersionSpec
-from fragua_dataset.ingestion.shapes import Example, example_from_row
+from fragua_dataset.domain.yaml_text import read_yaml
+from fragua_dataset.ingestion.shapes import Example, example_from_row, example_of_version
 
 
 def example(row: dict[str, Any], **spec: Any) -> Example:
@@ -182,14 +183,51 @@ def test_a_system_prompt_beside_a_conversation_comes_first_and_only_once() -> No
     assert flaws(twice) == [("METADATA_CONFLICT", "/system")]
 
 
-@pytest.mark.parametrize("broken", ["piÃ±a", "Â¿QuÃ©?", "â€œsÃ\xadâ€\x9d", "Ã\x81rbol"])
-def test_utf8_that_was_read_as_something_else_is_a_warning_at_its_place(broken: str) -> None:
-    warnings = example({"prompt": "¿Árbol? «ñandú» – sí", "completion": broken}).flaws
-    assert [(flaw.code, flaw.pointer) for flaw in warnings] == [("MOJIBAKE", "/completion")]
+RECORD: dict[str, Any] = {
+    "concept": "Una app de citas para médicos",
+    "title": "Citas médicas en línea",
+    "description": "Los pacientes piden cita y el médico la confirma.",
+    "functional_requirements": "- id: FR001\n  text: Pedir cita el día 3\n- id: FR002\n  text: Año\n",
+    "non_functional_requirements": [{"id": "NFR001", "text": "Responde en 2 s."}],
+    "constraints": "no: es: yaml",
+}
 
 
-@pytest.mark.parametrize(
-    "sound", ["¿Qué? ¡Ñandú! «Ângela» CORAÇÃO São – “comillas” 5 €", "â, Ã y Â son letras", "日本"]
-)
-def test_letters_that_only_look_like_it_are_none(sound: str) -> None:
-    assert example({"prompt": sound, "completion": sound}).flaws == []
+# R81
+def test_a_requirement_record_is_asked_by_its_concept_and_answered_in_yaml() -> None:
+    found = example(RECORD | {"score": 0.8})
+    assert found.messages[0] == {"role": "user", "content": RECORD["concept"]}
+    assert read_yaml(found.messages[1]["content"]) == {
+        "title": RECORD["title"],
+        "description": RECORD["description"],
+        "functional_requirements": [{"id": "FR001", "text": "Pedir cita el día 3"}, {"id": "FR002", "text": "Año"}],
+        "non_functional_requirements": RECORD["non_functional_requirements"],
+        "constraints": RECORD["constraints"],
+    }
+    assert found.facts == {"record": RECORD}
+    assert found.metadata == {"score": 0.8}
+
+
+def test_an_incomplete_record_is_an_example_with_errors_so_that_the_audit_can_count_it() -> None:
+    found = example({name: value for name, value in RECORD.items() if name != "title"} | {"constraints": ""})
+    assert [(flaw.code, flaw.pointer) for flaw in found.flaws] == [
+        ("MISSING_FIELD", "/title"),
+        ("EMPTY_TEXT", "/constraints"),
+    ]
+    assert flaws(RECORD | {"title": 3, "constraints": 7}) == [("WRONG_TYPE", "/title"), ("WRONG_TYPE", "/constraints")]
+    assert flaws(RECORD | {"concept": " "}) == [("EMPTY_TEXT", "/concept")]
+
+
+@pytest.mark.parametrize("row", [RECORD, CAPITALS | {"answer": "Roma", "system": "Sé breve."}])
+def test_what_a_row_was_made_from_survives_export_and_import(row: dict[str, Any]) -> None:
+    first = example(row | {"level": 2})
+    assert example(first.as_row()).as_row() == first.as_row()
+    again = example_of_version(first.as_row())
+    assert again.as_row() == first.as_row()
+    assert again.question == first.question
+
+
+def test_a_profile_may_take_some_shapes_only() -> None:
+    only = {"name": "choices", "shapes": ["multiple_choice"]}
+    assert flaws({"prompt": "a", "completion": "b"}, profile=only) == [("SHAPE_NOT_ALLOWED", "")]
+    assert example(CAPITALS | {"answer": 0}, profile=only)

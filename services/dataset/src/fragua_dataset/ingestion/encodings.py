@@ -1,4 +1,4 @@
-"""Knows text that is not UTF-8, and text that once was and was read as something else."""
+"""Knows text that is not UTF-8."""
 
 from __future__ import annotations
 
@@ -77,26 +77,3 @@ def _other_encoding(description: str, name: str) -> InvalidData:
         f"the file is in {description}; expected UTF-8: save it so, for example with `iconv -f {name} -t UTF-8 FILE`",
         reason="UNSUPPORTED_ENCODING",
     )
-
-
-_LATER_BYTES = "".join(chr(byte) + bytes([byte]).decode("cp1252", "ignore") for byte in range(0x80, 0xC0))
-_MISREAD = re.compile(rf"[ÂÃ][{re.escape(_LATER_BYTES)}]|â[{re.escape(_LATER_BYTES)}]{{2}}")
-"""The letters of Western Europe and the quotation marks, as their UTF-8 looks when it is read as Windows-1252 or Latin-1."""
-
-
-def misread(text: str) -> tuple[str, str] | None:
-    """The first characters of the text that look so, and what they were."""
-    if text.isascii() or not ("Ã" in text or "Â" in text or "â" in text):
-        return None
-    for match in _MISREAD.finditer(text):
-        written = b"".join(_as_read(character) for character in match.group())
-        try:
-            return match.group(), written.decode("utf-8")
-        except UnicodeDecodeError:
-            continue
-    return None
-
-
-def _as_read(character: str) -> bytes:
-    """Windows-1252 has no character for five bytes; who reads them leaves them as they are."""
-    return character.encode("latin-1") if ord(character) < 256 else character.encode("cp1252")

@@ -11,17 +11,17 @@ import numpy as np
 
 from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.domain.profile import Profile
-from fragua_dataset.domain.version_report import FileReport, SplitReport, VersionReport
+from fragua_dataset.domain.version_report import SplitReport, VersionReport
 from fragua_dataset.domain.version_spec import Sides, VersionSpec, parse_version_spec
 from fragua_dataset.ingestion.division import Division, divide
 from fragua_dataset.ingestion.intake import Intake
 from fragua_dataset.ingestion.judgement import Judge
 from fragua_dataset.ingestion.ledger import Ledger
-from fragua_dataset.ingestion.output import OutputFile
 from fragua_dataset.ingestion.problems import Flaw, ProblemLog
 from fragua_dataset.ingestion.rows import Source, open_source
 from fragua_dataset.ingestion.spool import Spool
-from fragua_dataset.ingestion.versions import SIDES, Counterparts
+from fragua_dataset.ingestion.versions import Counterparts
+from fragua_dataset.ingestion.writing import VersionWriter, write_json
 from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 
 _SECONDS_BETWEEN_REPORTS = 0.5
@@ -38,9 +38,8 @@ def ingest(job: JobDirectory, reporter: Reporter) -> None:
 
 def make_version(spec: VersionSpec, inputs: Path, outputs: Path, watch: Watch) -> tuple[VersionReport, ProblemLog]:
     """What goes into `outputs` are the report, always, and the rows, when no problem is an error."""
-    for side in SIDES:
-        (outputs / f"{side}.jsonl").unlink(missing_ok=True)
-    problems = ProblemLog(_with_policy(spec))
+    profile = _with_policy(spec)
+    problems = ProblemLog(profile)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ingestion-", dir=outputs.parent)))
         source = stack.enter_context(closing(open_source(inputs, spec, watch.glance)))
@@ -48,8 +47,10 @@ def make_version(spec: VersionSpec, inputs: Path, outputs: Path, watch: Watch) -
         spool = stack.enter_context(closing(Spool(scratch)))
         counterparts = stack.enter_context(closing(Counterparts(inputs, spec.counterparts, scratch)))
 
+        writer = stack.enter_context(closing(VersionWriter(outputs, spec)))
+
         watch.source = source
-        intake = Intake(spec, problems, ledger, spool)
+        intake = Intake(spec, profile, problems, ledger, spool)
         for arrival in source.arrivals():
             intake.take(arrival)
             watch.rows = intake.rows
@@ -63,7 +64,7 @@ def make_version(spec: VersionSpec, inputs: Path, outputs: Path, watch: Watch) -
         division = _divide(spec, ledger, judge, problems)
 
         valid = problems.errors == 0
-        files = _write_sides(spool, judge, division, outputs, watch) if valid else {}
+        writer.write(spool, judge.kept, division.held_out, watch.glance)
         held_out = int(np.count_nonzero(division.held_out & judge.kept))
         report = VersionReport(
             valid=valid,
@@ -74,13 +75,15 @@ def make_version(spec: VersionSpec, inputs: Path, outputs: Path, watch: Watch) -
             severities=problems.severities(),
             problems=problems.listed(),
             source=source.report(),
-            files=files,
+            files=writer.finish(valid=valid),
             split=SplitReport(
                 validation_fraction=spec.validation_fraction, seed=spec.split_seed, forced=division.forced
             ),
+            fixes=writer.fix_report(),
+            selection=intake.filter_report(),
             spec=spec,
         )
-    _write_report(report, outputs / "report.json")
+    write_json(report, outputs / "report.json")
     return report, problems
 
 
@@ -120,9 +123,10 @@ def _with_policy(spec: VersionSpec) -> Profile:
 
 def _count_examples(judge: Judge, spec: VersionSpec, problems: ProblemLog) -> None:
     examples = int(np.count_nonzero(judge.kept))
-    if problems.errors == 0 and examples < spec.profile.min_examples:
-        message = f"there are {examples} distinct examples, expected at least {spec.profile.min_examples}"
-        hint = "add examples, or lower min_examples of the profile"
+    fewest = max(spec.profile.min_examples, spec.row_filter.min_examples if spec.row_filter else 0)
+    if problems.errors == 0 and examples < fewest:
+        message = f"there are {examples} distinct examples, expected at least {fewest}"
+        hint = "add examples, or lower min_examples of the profile or the filter"
         problems.add(None, Flaw("", ProblemCode.TOO_FEW_EXAMPLES, message, hint))
 
 
@@ -141,22 +145,3 @@ def _divide(spec: VersionSpec, ledger: Ledger, judge: Judge, problems: ProblemLo
     held_out = np.zeros(len(ledger), np.bool_)
     held_out[rows] = division.held_out
     return Division(held_out, division.forced)
-
-
-def _write_sides(spool: Spool, judge: Judge, division: Division, outputs: Path, watch: Watch) -> dict[str, FileReport]:
-    with ExitStack() as stack:
-        train, validation = (stack.enter_context(closing(OutputFile(outputs / f"{side}.jsonl"))) for side in SIDES)
-        for number, (line, kept, held_out) in enumerate(
-            zip(spool.lines(), judge.kept.tolist(), division.held_out.tolist(), strict=True)
-        ):
-            if number % 1024 == 0:
-                watch.glance()
-            if kept:
-                (validation if held_out else train).write(line)
-        return {"train.jsonl": train.finish(), "validation.jsonl": validation.finish()}
-
-
-def _write_report(report: VersionReport, path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(report.model_dump_json(indent=2) + "\n", "utf-8")
-    partial.replace(path)

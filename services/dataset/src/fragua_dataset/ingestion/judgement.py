@@ -17,7 +17,7 @@ from fragua_dataset.ingestion.ledger import Ledger, equal_rows
 from fragua_dataset.ingestion.near_duplicates import NearDuplicates, Pair
 from fragua_dataset.ingestion.problems import Flaw, ProblemLog
 from fragua_dataset.ingestion.shapes import example_of_version
-from fragua_dataset.ingestion.spool import Spool
+from fragua_dataset.ingestion.spool import Spool, decode_row
 from fragua_dataset.ingestion.versions import Counterparts
 
 _TEXTS_AT_ONCE = 256
@@ -105,7 +105,7 @@ class Judge:
     def _texts(self, counterparts: Counterparts) -> Iterator[list[str]]:
         """By row; of those that are left out nothing."""
         texts: list[str] = []
-        for row, kept in zip(self._spool.rows_in_order(), self.kept, strict=True):
+        for row, kept in zip(map(decode_row, self._spool.lines()), self.kept.tolist(), strict=True):
             texts.append(text_of(row) if kept else "")
             if len(texts) == _TEXTS_AT_ONCE:
                 yield texts

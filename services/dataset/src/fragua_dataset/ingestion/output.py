@@ -10,6 +10,7 @@ from fragua_dataset.domain.version_report import FileReport
 
 class OutputFile:
     def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
         self._path = path
         self._partial = path.with_suffix(".partial")
         self._bytes = 0

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fragua_dataset.domain.problems import ProblemCode
-from fragua_dataset.ingestion.encodings import misread
 from fragua_dataset.ingestion.problems import Flaw, kind_of, pointer_to
 
 Message = dict[str, str]
@@ -58,12 +57,5 @@ class Checklist:
         elif required and not value.strip():
             self.add(pointer, ProblemCode.EMPTY_TEXT, f"{name!r} is empty", "fill it in or delete the row")
         else:
-            self._look_for_mojibake(pointer, value)
             return value
         return ""
-
-    def _look_for_mojibake(self, pointer: str, text: str) -> None:
-        if found := misread(text):
-            message = f"{found[0]!r} looks like {found[1]!r}, written as UTF-8 and read as Windows-1252"
-            hint = "open the original as UTF-8 and save it again"
-            self.remarks.append(Flaw(pointer, ProblemCode.MOJIBAKE, message, hint))

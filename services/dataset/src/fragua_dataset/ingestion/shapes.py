@@ -56,7 +56,6 @@ class Example:
     """What the messages were made from: `choices` and `answer`, or `record`."""
     question_at: str = ""
     answer_at: str = ""
-    record_at: str = ""
     """JSON pointers into the row as its author wrote it."""
     origin: str = ""
 
@@ -108,7 +107,6 @@ def example_of_version(row: Row) -> Example:
         facts,
         "/record/concept" if record else f"/messages/{asked}/content",
         "" if record else f"/messages/{len(messages) - 1}/content",
-        "/record",
         row.get("origin", ""),
     )
 

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.ingestion.canonical import Row
 from fragua_dataset.ingestion.ledger import Column, Numbers
-from fragua_dataset.ingestion.problems import Flaw
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
-_decode_flaws = msgspec.json.Decoder(tuple[int, list[Flaw]]).decode
+decode_row = msgspec.json.Decoder().decode
+
+
+class Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is to be remembered of a row besides."""
+
+    findings: list[ProblemCode] = []
+    before: str = ""
+    """The id of the row before fixers changed it."""
+    changes: list[Any] = []
+
+
+_NOTHING = Note()
+_decode_note = msgspec.json.Decoder(tuple[int, Note]).decode
 
 
 class Spool:
@@ -23,20 +37,20 @@ class Spool:
         self.rows = 0
         self._path = folder / "rows.jsonl"
         self._lines = self._path.open("wb", buffering=1 << 18)
-        self._flaws_path = folder / "flaws.jsonl"
-        self._flaws = self._flaws_path.open("wb", buffering=1 << 16)
+        self._notes_path = folder / "notes.jsonl"
+        self._notes = self._notes_path.open("wb", buffering=1 << 16)
         self._starts = Column(folder / "starts")
         self._end = 0
         self._reader = self._path.open("rb")
         self._known_starts: Numbers | None = None
 
-    def add(self, row: Row, flaws: list[Flaw]) -> None:
+    def add(self, row: Row, note: Note) -> None:
         line = _encode(row) + b"\n"
         self._lines.write(line)
         self._starts.append(self._end)
         self._end += len(line)
-        if flaws:
-            self._flaws.write(_encode((self.rows, flaws)) + b"\n")
+        if note != _NOTHING:
+            self._notes.write(_encode((self.rows, note)) + b"\n")
         self.rows += 1
 
     def row(self, number: int) -> Row:
@@ -45,7 +59,7 @@ class Spool:
             self._lines.flush()
             self._known_starts = self._starts.numbers()
         self._reader.seek(int(self._known_starts[number]))
-        row: Row = _decode(self._reader.readline())
+        row: Row = decode_row(self._reader.readline())
         return row
 
     def lines(self) -> Iterator[bytes]:
@@ -53,25 +67,17 @@ class Spool:
         with self._path.open("rb", buffering=1 << 18) as lines:
             yield from lines
 
-    def rows_in_order(self) -> Iterator[Row]:
-        return map(_decode, self.lines())
-
-    def flaws_by_row(self) -> Iterator[list[Flaw]]:
-        """What was found in each row, of most nothing."""
-        self._flaws.flush()
+    def notes(self) -> Iterator[Note]:
+        """One for each row, in order; most say nothing."""
+        self._notes.flush()
         number = 0
-        with self._flaws_path.open("rb") as lines:
-            for line in lines:
-                flawed, flaws = _decode_flaws(line)
-                while number < flawed:
-                    yield []
-                    number += 1
-                yield flaws
-                number += 1
-        while number < self.rows:
-            yield []
-            number += 1
+        with self._notes_path.open("rb") as lines:
+            for noted, note in map(_decode_note, lines):
+                yield from repeat(_NOTHING, noted - number)
+                yield note
+                number = noted + 1
+        yield from repeat(_NOTHING, self.rows - number)
 
     def close(self) -> None:
-        for file in (self._lines, self._flaws, self._reader, self._starts):
+        for file in (self._lines, self._notes, self._reader, self._starts):
             file.close()
