@@ -26,7 +26,7 @@ VICTIMS = (
     *(f"{BUSY}-{part}" for part in PARTS for _ in range(2)),
 )
 _LONGEST_PEACE = 2.0
-_PATIENCE_GROWS = 1.2
+_PATIENCE_GROWS = 1.3
 """Each blow during one job waits longer than the one before: the job has to get through, also on a slow machine."""
 _LONGEST_ABSENCE = 2.0
 _SUPERVISOR_SECONDS = 0.5
