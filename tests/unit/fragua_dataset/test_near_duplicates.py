@@ -87,7 +87,7 @@ def test_triples_are_those_of_a_plain_reading(texts: list[str]) -> None:
     texts=st.lists(st.lists(st.sampled_from(["uno", "dos", "TRES", "señor", "sí", "日本"]), max_size=14), max_size=12),
     jaccard=st.sampled_from([0.5, 0.7, 0.8, 1.0]),
 )
-# R138
+# R15
 def test_every_pair_told_is_as_alike_as_it_says(
     texts: list[list[str]], jaccard: float, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -124,6 +124,15 @@ def test_what_is_planted_is_found_and_decoys_are_not(length: int, jaccard: float
     assert told <= near
     assert len(told) >= 0.98 * len(near) > 0
     assert jaccard == 0.5 or len(near) < len(likeness)
+
+
+# R64
+def test_a_migrated_twin_of_a_dataset_is_found_row_by_row(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    original = [" ".join(random_text(chance, 40)) for _ in range(300)]
+    migrated = [f"{text.capitalize()} (migrado)" for text in reversed(original)]
+    pairs = near_pairs([*original, *migrated], tmp_path)
+    assert {(pair.first, pair.second) for pair in pairs} == {(row, 599 - row) for row in range(300)}
 
 
 def test_accents_tell_words_apart_but_case_punctuation_and_unicode_form_do_not(tmp_path: Path) -> None:
