@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
-from fragua.dataset.v1 import dataset_service_pb2_grpc
+from fragua.dataset.v1 import dataset_service_pb2_grpc, feedback_service_pb2_grpc, trigger_service_pb2_grpc
+from fragua_dataset.adapters.attempts import AttemptTable
 from fragua_dataset.adapters.branches import BranchTable
+from fragua_dataset.adapters.consolidations import ConsolidationTable
+from fragua_dataset.adapters.policies import PolicyTable
+from fragua_dataset.adapters.ratings import RatingTable
 from fragua_dataset.adapters.tables import metadata
+from fragua_dataset.adapters.triggers import TriggerTable
 from fragua_dataset.adapters.versions import VersionTable
+from fragua_dataset.api.feedback_servicer import FeedbackServicer
 from fragua_dataset.api.servicer import DatasetServicer
+from fragua_dataset.api.trigger_servicer import TriggerServicer
 from fragua_dataset.application.branches import BranchDirectory
+from fragua_dataset.application.consolidation import Consolidations
 from fragua_dataset.application.derivations import Derivations
+from fragua_dataset.application.feedback import Feedback
 from fragua_dataset.application.imports import Imports
+from fragua_dataset.application.policies import Policies, packaged_policy
 from fragua_dataset.application.review import Reviews
+from fragua_dataset.application.scheduler import Scheduler
 from fragua_dataset.application.treatment import Treatments
+from fragua_dataset.application.triggers import Triggers
 from fragua_dataset.application.verification import Verifications
 from fragua_dataset.application.versions import Versions
-from fragua_dataset.domain.policy import BranchPolicy
+from fragua_dataset.reactions import reactions
 from fragua_dataset.settings import DatasetSettings
 from fragua_dataset.work import VersionWork
 from fragua_platform.events.outbox import Outbox
@@ -30,27 +40,39 @@ from fragua_platform.runtime import Resources, Service, ServiceDefinition
 
 def build(settings: DatasetSettings, resources: Resources) -> Service:
     database, store = resources.database, resources.artifacts
-    records = VersionTable(Outbox(metadata.tables["outbox"]))
+    outbox = Outbox(metadata.tables["outbox"])
+    records = VersionTable(outbox)
     jobs = JobStore("dataset", metadata, on_change=records.follow)
     desk = JobDesk(database, jobs, kind="version", collection="datasets", max_attempts=settings.max_attempts)
     branches = BranchDirectory(database, BranchTable())
     versions = Versions(database, jobs, desk, branches, records, store)
+    policies = Policies(database, PolicyTable(packaged_policy()))
+    treatments = Treatments(store, policies.policy_of)
     data_dir = Path(settings.data_dir)
-
-    policy = (Path(__file__).parent / "policies/default.yaml").read_text("utf-8")
-
-    async def policy_of(_branch: str) -> BranchPolicy:
-        return BranchPolicy.model_validate(yaml.safe_load(policy))
-
-    treatments = Treatments(store, policy_of)
     servicer = DatasetServicer(  # type: ignore[abstract]
         branches,
+        policies,
         versions,
         Imports(versions, branches, treatments, store, data_dir / "uploads", settings.max_upload_bytes),
         Derivations(versions, treatments),
         Reviews(database, records, versions),
-        Verifications(versions, store, policy_of, data_dir / "verifications"),
+        Verifications(versions, store, policies.policy_of, data_dir / "verifications"),
     )
+    attempts, ratings = AttemptTable(outbox), RatingTable()
+    triggers = Triggers(database, branches, TriggerTable(outbox), attempts)
+    consolidations = Consolidations(
+        database,
+        policies,
+        ConsolidationTable(),
+        attempts,
+        ratings,
+        triggers,
+        versions,
+        treatments,
+        store,
+        data_dir / "consolidations",
+    )
+    feedback = Feedback(database, branches, policies, attempts, ratings)
     work = VersionWork(database, records, store, settings.max_counterparts, settings.max_counterpart_bytes)
     return Service(
         name="dataset",
@@ -59,10 +81,22 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
                 dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server,
                 servicer,
                 "fragua.dataset.v1.DatasetService",
-            )
+            ),
+            GrpcService(
+                feedback_service_pb2_grpc.add_FeedbackServiceServicer_to_server,
+                FeedbackServicer(branches, feedback, consolidations),
+                "fragua.dataset.v1.FeedbackService",
+            ),
+            GrpcService(
+                trigger_service_pb2_grpc.add_TriggerServiceServicer_to_server,
+                TriggerServicer(triggers),
+                "fragua.dataset.v1.TriggerService",
+            ),
         ],
         jobs=jobs,
         kinds={"version": work},
+        reactions=reactions(triggers),
+        loops=[Scheduler(branches, consolidations, triggers).run],
     )
 
 

@@ -5,22 +5,30 @@ from __future__ import annotations
 from fragua.dataset.v1 import dataset_service_pb2_grpc
 from fragua_dataset.api.branch_calls import BranchCalls
 from fragua_dataset.api.derivation_calls import DerivationCalls
+from fragua_dataset.api.policy_calls import PolicyCalls
 from fragua_dataset.api.review_calls import ReviewCalls
 from fragua_dataset.api.version_calls import VersionCalls
 from fragua_dataset.application.branches import BranchDirectory
 from fragua_dataset.application.derivations import Derivations
 from fragua_dataset.application.imports import Imports
+from fragua_dataset.application.policies import Policies
 from fragua_dataset.application.review import Reviews
 from fragua_dataset.application.verification import Verifications
 from fragua_dataset.application.versions import Versions
 
 
 class DatasetServicer(
-    BranchCalls, VersionCalls, DerivationCalls, ReviewCalls, dataset_service_pb2_grpc.DatasetServiceServicer
+    BranchCalls,
+    PolicyCalls,
+    VersionCalls,
+    DerivationCalls,
+    ReviewCalls,
+    dataset_service_pb2_grpc.DatasetServiceServicer,
 ):
     def __init__(
         self,
         branches: BranchDirectory,
+        policies: Policies,
         versions: Versions,
         imports: Imports,
         derivations: Derivations,
@@ -28,6 +36,7 @@ class DatasetServicer(
         verifications: Verifications,
     ) -> None:
         self._branches = branches
+        self._policies = policies
         self._versions = versions
         self._imports = imports
         self._derivations = derivations
