@@ -35,7 +35,10 @@ def find_private(text: str) -> list[Private]:
     kinds = [kind for marked in _MARKED if marked.mark in text and marked.hint.search(text) for kind in marked.kinds]
     if digits >= _FEWEST_DIGITS and _LONG_NUMBER.search(text):
         kinds += _NUMBERS
-    return [found for kind in kinds if (found := kind.first_in(text))]
+    firsts: dict[str, Private] = {}
+    for found in sorted((found for kind in kinds if (found := kind.first_in(text))), key=lambda found: found.at):
+        firsts.setdefault(found.kind, found)
+    return list(firsts.values())
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,11 @@ def _is_password(match: re.Match[str]) -> bool:
     return _NAMES_SECRET.search(before) is not None and looks_like_a_password(match[match.lastindex or 0])
 
 
+def _is_key_material(match: re.Match[str]) -> bool:
+    """Base64, and no long word of an explanation."""
+    return any(character.isupper() for character in match[1][1:]) and any(character.islower() for character in match[1])
+
+
 def _is_password_of_address(match: re.Match[str]) -> bool:
     return looks_like_a_password(match[1])
 
@@ -95,9 +103,9 @@ _FEWEST_DIGITS = 7
 _LONG_NUMBER = re.compile(r"[0-9](?:[ .()-]{0,2}[0-9]){6}")
 
 _NAMES_SECRET = re.compile(
-    r"(?i)(?:passw(?:or)?d|pwd|secret|token|(?:api|access|private)[_-]?key|contrase[ñn]a|clave)\w{0,16}[\"']?\]?\s?$"
+    r"(?i)(?:passw(?:or)?d|pwd|secret|token|(?:api|access|private)[_-]?key|contrase[ñn]a|clave_(?:api|secreta|privada|de_acceso))\w{0,16}[\"']?\]?\s?$"
 )
-_VALUE = r"(?:\"([^\s\"]{8,128})\"|'([^\s']{8,128})'|([^\s\"'`()\[\]{}<>,;.]{8,128})(?!\S))"
+_VALUE = r"(?:\"([^\s\"]{8,128})\"|'([^\s']{8,128})'|([^\s\"'`()\[\]{}<>,;.]{8,128}+)(?!\S))"
 _USER = re.compile(r"(?<![\w.+/:-])[\w.+-]{1,64}$")
 _EXAMPLE_HOST = re.compile(r"(?:^|\.)(?:example\.(?:com|org|net)|example|test|invalid)$")
 
@@ -117,8 +125,8 @@ _MARKED = (
         _Kind(
             ProblemCode.SECRET,
             "a private key",
-            re.compile(r"-----BEGIN (?:[A-Z]+ ){0,2}PRIVATE KEY(?: BLOCK)?-----(?:\\n|[^-]){0,200}?[A-Za-z0-9+/=]{12}"),
-            _is_always_one,
+            re.compile(r"-----BEGIN (?:[A-Z]+ ){0,2}PRIVATE KEY(?: BLOCK)?-----[^-]{0,200}?([A-Za-z0-9+/=]{12,64})"),
+            _is_key_material,
         ),
         _token("an API key", r"sk-(?<!\w...)[\w-]{20,255}"),
         _token("a Slack token", r"xox[abeoprs]-[A-Za-z0-9-]{20,255}"),
@@ -136,7 +144,7 @@ _MARKED = (
     ),
     _marked("K", _token("an AWS access key", r"AKIA(?<!\w....)[A-Z0-9]{16}\b")),
     _marked("I", _token("a Google API key", r"AIza[\w-]{35}(?![\w-])")),
-    _marked("J", _token("a JSON Web Token", r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}")),
+    _marked("J", _token("a JSON Web Token", r"eyJ(?<![\w-]...)[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}")),
     _marked("B", _token("a bearer token", r"Bearer +[\w.~+/-]{20,}")),
     _marked("=", _assigned("=")),
     _marked(":", _assigned(":")),

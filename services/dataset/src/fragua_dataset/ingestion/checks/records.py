@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -91,8 +92,10 @@ def _check_ids(ids: list[str | None], rule: SectionRule, rules: RecordRules, at:
             yield Flaw(at, ProblemCode.ID_FORMAT, f"{quoted(found)} is no id such as {example}", hint)
     known = [found for found in ids if found is not None]
     if rules.unique_ids:
-        for repeated in dict.fromkeys(found for place, found in enumerate(known) if found in known[:place]):
-            message = f"{known.count(repeated)} items have the id {quoted(repeated)}"
+        for repeated, count in Counter(known).items():
+            if count == 1:
+                continue
+            message = f"{count} items have the id {quoted(repeated)}"
             yield Flaw(at, ProblemCode.DUPLICATE_ID, message, "give each item an id of its own")
     if rules.sequential_ids:
         yield from _first_gap(known, rule, at)
