@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from fragua_dataset.domain.profile import Profile, TextLimits
 
@@ -16,8 +16,8 @@ class _Frozen(BaseModel):
 
 
 class Bounds(_Frozen):
-    min: float | None = None
-    max: float | None = None
+    min: FiniteFloat | None = None
+    max: FiniteFloat | None = None
 
     @model_validator(mode="after")
     def _right_way_round(self) -> Bounds:
