@@ -112,7 +112,7 @@ def number_of_clusters(pairs: Sequence[Pair], rows: int) -> int:
 def test_what_is_planted_is_found_and_decoys_are_not(length: int, jaccard: float, tmp_path: Path) -> None:
     chance = random.Random(5)
     texts: list[str] = []
-    for _ in range(400):
+    for _ in range(200):
         original = random_text(chance, length)
         copy = list(original)
         for _ in range(chance.randint(0, max(1, length // 12))):

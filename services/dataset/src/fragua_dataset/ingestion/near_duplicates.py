@@ -150,7 +150,7 @@ def _min_hashes(triples: Numbers, counts: NDArray[np.intp]) -> Numbers:
 
 
 def _candidates(keys: Keys) -> Iterator[Numbers]:
-    """Pairs of rows that have a key in common; of a crowded bucket only some, which still link all that are alike."""
+    """Pairs of rows that have a key in common; of a crowded bucket only some. Rows that are alike meet in others, too."""
     # Keys and rows are sorted as one number: so equal keys come together, and the order is always the same.
     packed = _packed(keys, np.arange(len(keys), dtype=np.uint32))
     packed.sort()
