@@ -26,8 +26,11 @@ from fragua_dataset.application.triggers import Clock, Triggers, utc_now
 from fragua_dataset.application.versions import VersionAndJob, Versions
 from fragua_dataset.domain.attempts import POOL_DATASET
 from fragua_dataset.domain.consolidation import Consolidation
+from fragua_dataset.domain.problems import ProblemCode
+from fragua_dataset.domain.selection import RowFilter
 from fragua_dataset.domain.version import Origin
 from fragua_dataset.domain.version_order import SourceObject, VersionOptions, VersionOrder
+from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.database import Database
 
@@ -145,7 +148,7 @@ class Consolidations:
                 source=await self._write(begun, dataset),
                 lineage=(full_name,),
                 requires_approval=treatment.requires_approval,
-                spec=treatment.spec.model_copy(update={"format": "jsonl", "max_line_bytes": _LONGEST_LINE}),
+                spec=_leaving_out_bad_rows(treatment.spec),
             )
 
         # With colons, which the request ids of clients do not have.
@@ -168,6 +171,18 @@ class Consolidations:
         if dataset == POOL_DATASET:
             return self._ratings.pooled_rows(connection, begun.branch, begun.number)
         return self._attempts.sample_rows(connection, begun.branch, dataset, begun.number)
+
+
+def _leaving_out_bad_rows(spec: VersionSpec) -> VersionSpec:
+    """A sample cannot be mended by whoever consolidates: one that the profile refuses is left out and counted, instead
+    of making this version and all that come after it invalid."""
+    profile = spec.profile
+    if spec.personal_data == "refuse":
+        private = {ProblemCode.SECRET: "error", ProblemCode.PERSONAL_DATA: "error"}
+        profile = profile.model_copy(update={"checks": profile.checks | private})
+    return spec.model_copy(
+        update={"format": "jsonl", "max_line_bytes": _LONGEST_LINE, "row_filter": RowFilter(profile=profile)}
+    )
 
 
 def _write_rows(path: Path, rows: Iterator[dict[str, Any]]) -> str:
