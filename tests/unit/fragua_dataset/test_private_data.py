@@ -62,6 +62,7 @@ TUTORING = [
     "@app.get('/usuarios/{id}')\n@dataclass\nclass Punto2D: ...  # correo de ejemplo: ana@example.com",
     "sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxx1 es solo la forma de una clave; ghp_" + "x" * 35 + "1 también.",
     "-----BEGIN PRIVATE KEY-----\n(aquí va la clave, 2048 bits, con sus parámetros)\n-----END PRIVATE KEY-----",
+    "token = 'sesion_del_alumno_2024'; clave_secreta = 'estaEsMuyLarga'; pwd = 'cambiame'",
     "hash = 'd41d8cd98f00b204e9800998ecf8427e'  # MD5 de la cadena vacía",
     "El DNI 12345678A no es válido: 12345678 % 23 = 14, que es la Z; X0000000A tampoco.",
     "ES9121000418450200051333 y 4111 1111 1111 1112 tienen mal el dígito de control.",
@@ -73,6 +74,21 @@ TUTORING = [
 def test_each_kind_of_secret_is_found_in_the_midst_of_text(kind: str) -> None:
     found = find_private(f"Usa esto:\n{SECRETS[kind]}\ny ya está.")
     assert ("SECRET", kind) in [(private.code, private.kind) for private in found]
+
+
+@pytest.mark.parametrize(
+    "assigned",
+    [
+        'password = "{}"',
+        "contraseña: '{}'",
+        '{{"client_secret": "{}"}}',
+        "export API_KEY={}",
+        'os.environ["GITHUB_TOKEN"] = "{}"',
+    ],
+)
+@pytest.mark.parametrize("value", ["Gr4nada#77", "kX92mLpQ7v", "9f86d081884c7d659a2feaa0c55ad015"])
+def test_what_is_assigned_to_a_telling_name_is_a_secret_when_it_looks_like_one(assigned: str, value: str) -> None:
+    assert kinds(assigned.format(value)) == ["a password or key"]
 
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in PERSONAL.items() for text in texts])

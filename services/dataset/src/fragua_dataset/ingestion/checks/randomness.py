@@ -10,7 +10,9 @@ _PLACEHOLDER = re.compile(
     r"passw|contrase|clave|secret|token|api_?-?key|usuario|user|admin|prueba|test|demo|foo|bar|hola|"
     r"0123|1234|4321|abcd|qwert"
 )
-_CLASSES = (r"[a-zñáéíóúü]", r"[A-ZÑÁÉÍÓÚÜ]", r"[0-9]", r"[^\w\s]")
+_KINDS = (r"[a-zñáéíóúü]", r"[A-ZÑÁÉÍÓÚÜ]", r"[0-9]", r"[^\w\s]")
+_LONG_CODE = re.compile(r"(?=(?:.*[0-9]){4})[A-Za-z0-9+/]{20,}={0,2}")
+"""Hexadecimal or base64, without the underscores and hyphens of names."""
 
 
 def looks_random(token: str) -> bool:
@@ -19,6 +21,8 @@ def looks_random(token: str) -> bool:
 
 
 def looks_like_a_password(value: str) -> bool:
-    """Mixes kinds of characters as a password does, and names no placeholder: unlike `secreta123` or `request_2024`."""
-    kinds = sum(1 for kind in _CLASSES if re.search(kind, value))
-    return kinds >= 3 and len(set(value)) >= 6 and not _PLACEHOLDER.search(value)
+    """Mixes kinds of characters as a password does, or is a long code; unlike `secreta123`, `request_2024` or `tu_clave`."""
+    if _PLACEHOLDER.search(value):
+        return False
+    kinds = sum(1 for kind in _KINDS if re.search(kind, value))
+    return (kinds >= 3 and len(set(value)) >= 6) or (_LONG_CODE.fullmatch(value) is not None and looks_random(value))
