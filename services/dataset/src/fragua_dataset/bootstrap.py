@@ -19,10 +19,13 @@ from fragua_dataset.api.trigger_servicer import TriggerServicer
 from fragua_dataset.application.branches import BranchDirectory
 from fragua_dataset.application.consolidation import Consolidations
 from fragua_dataset.application.derivations import Derivations
+from fragua_dataset.application.diffs import Diffs
 from fragua_dataset.application.feedback import Feedback
 from fragua_dataset.application.imports import Imports
 from fragua_dataset.application.policies import Policies, packaged_policy
 from fragua_dataset.application.review import Reviews
+from fragua_dataset.application.row_files import RowFiles
+from fragua_dataset.application.rows import Rows
 from fragua_dataset.application.scheduler import Scheduler
 from fragua_dataset.application.treatment import Treatments
 from fragua_dataset.application.triggers import Triggers
@@ -49,6 +52,7 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
     policies = Policies(database, PolicyTable(packaged_policy()))
     treatments = Treatments(store, policies.policy_of)
     data_dir = Path(settings.data_dir)
+    row_files = RowFiles(store, data_dir / "rows", settings.max_row_file_bytes)
     servicer = DatasetServicer(  # type: ignore[abstract]
         branches,
         policies,
@@ -57,6 +61,8 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
         Derivations(versions, treatments),
         Reviews(database, records, versions),
         Verifications(versions, store, policies.policy_of, data_dir / "verifications"),
+        Rows(versions, row_files, store, policies.policy_of),
+        Diffs(versions, row_files, data_dir / "rows"),
     )
     attempts, ratings = AttemptTable(outbox), RatingTable()
     triggers = Triggers(database, branches, TriggerTable(outbox), attempts)

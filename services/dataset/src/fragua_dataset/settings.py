@@ -21,3 +21,5 @@ class DatasetSettings(PlatformSettings):
     """Versions of other datasets of a branch that a new version is compared with."""
     max_counterpart_bytes: int = Field(default=2 * 1024**3, ge=0)
     """Their size together; those to evaluate with come first, then the newest."""
+    max_row_file_bytes: int = Field(default=4 * 1024**3, ge=0)
+    """Room below `data_dir` for the rows of versions that somebody looks into; one larger version is held all the same."""

@@ -7,12 +7,15 @@ from fragua_dataset.api.branch_calls import BranchCalls
 from fragua_dataset.api.derivation_calls import DerivationCalls
 from fragua_dataset.api.policy_calls import PolicyCalls
 from fragua_dataset.api.review_calls import ReviewCalls
+from fragua_dataset.api.row_calls import RowCalls
 from fragua_dataset.api.version_calls import VersionCalls
 from fragua_dataset.application.branches import BranchDirectory
 from fragua_dataset.application.derivations import Derivations
+from fragua_dataset.application.diffs import Diffs
 from fragua_dataset.application.imports import Imports
 from fragua_dataset.application.policies import Policies
 from fragua_dataset.application.review import Reviews
+from fragua_dataset.application.rows import Rows
 from fragua_dataset.application.verification import Verifications
 from fragua_dataset.application.versions import Versions
 
@@ -23,6 +26,7 @@ class DatasetServicer(
     VersionCalls,
     DerivationCalls,
     ReviewCalls,
+    RowCalls,
     dataset_service_pb2_grpc.DatasetServiceServicer,
 ):
     def __init__(
@@ -34,6 +38,8 @@ class DatasetServicer(
         derivations: Derivations,
         reviews: Reviews,
         verifications: Verifications,
+        rows: Rows,
+        diffs: Diffs,
     ) -> None:
         self._branches = branches
         self._policies = policies
@@ -42,3 +48,5 @@ class DatasetServicer(
         self._derivations = derivations
         self._reviews = reviews
         self._verifications = verifications
+        self._rows = rows
+        self._diffs = diffs

@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.engine import Connection
 
 from fragua_dataset.application.branches import BranchDirectory
-from fragua_dataset.domain.dataset import rejected_prefix, version_prefix
+from fragua_dataset.domain.dataset import rejected_prefix
 from fragua_dataset.domain.problems import Problem, ProblemCode
-from fragua_dataset.domain.version import Review, Signature, Version, VersionState
+from fragua_dataset.domain.version import Review, Signature, Version, VersionState, require_files
 from fragua_dataset.domain.version_order import VersionOrder
 from fragua_platform.artifacts.bundle import load_bundle
+from fragua_platform.artifacts.manifest import Manifest
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.database import Database
 from fragua_platform.errors import FailedPrecondition, NotFound
@@ -149,8 +150,8 @@ class Versions:
         await self._desk.cancel(name)
         return await self.get(name)
 
-    async def problems(self, name: str) -> ListedProblems:
-        """What validation found, row by row."""
+    async def files(self, name: str) -> Manifest:
+        """The files of a version; of one that is INVALID those that tell why."""
         found = await self.get(name)
         match found.version.state:
             case VersionState.VALIDATING:
@@ -158,9 +159,11 @@ class Versions:
             case VersionState.INVALID if not found.job.result:
                 raise NotFound(f"{name} has no report: the work on it did not get as far as reading rows")
             case VersionState.INVALID:
-                prefix = rejected_prefix(name)
-            case _:
-                prefix = version_prefix(name)
-        file = (await load_bundle(self._store, prefix)).manifest.file("report.json")
+                return (await load_bundle(self._store, rejected_prefix(name))).manifest
+        return require_files(found.version).manifest
+
+    async def problems(self, name: str) -> ListedProblems:
+        """What validation found, row by row."""
+        file = (await self.files(name)).file("report.json")
         content = await self._store.get_bytes(file.key, sha256=file.sha256, limit=_REPORT_BYTES)
         return ListedProblems.model_validate_json(content)

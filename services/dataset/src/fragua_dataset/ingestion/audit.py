@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from fragua_dataset.domain.audit import AuditReport, IdFormatIssues
+from fragua_dataset.domain.audit import MOST_LISTED_IDS, AuditReport, IdFormatIssues
 from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.domain.profile import RecordRules
 from fragua_dataset.ingestion.canonical import Row
 from fragua_dataset.ingestion.checks.records import wrong_ids
 from fragua_dataset.ingestion.requirements import RECORD_FIELDS
-
-_MAX_LISTED_IDS = 1_000
 
 
 class Audit:
@@ -44,12 +42,13 @@ class Audit:
             found = wrong_ids(record, self._rules)
             self._wrong_id_count += len(found)
             for wrong in found:
-                if len(self._wrong_ids) < _MAX_LISTED_IDS:
+                if len(self._wrong_ids) < MOST_LISTED_IDS:
                     self._wrong_ids.setdefault(wrong)
 
     def report(self) -> AuditReport:
         return AuditReport(
             total_examples=self._rows,
+            records=self._records,
             id_format_issues=IdFormatIssues(count=self._wrong_id_count, affected_ids=list(self._wrong_ids)),
             min_requirements_violations=self._rows_with[ProblemCode.TOO_FEW_ITEMS],
             yaml_validation_errors=self._rows_with[ProblemCode.INVALID_YAML],
