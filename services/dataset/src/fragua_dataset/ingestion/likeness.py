@@ -85,7 +85,7 @@ def mix(numbers: Numbers) -> None:
 
 def _words(texts: Sequence[str]) -> tuple[Numbers, NDArray[np.intp]]:
     """The words of all texts as numbers, and how many each text has."""
-    parts = [list(_parts(text)) for text in texts]
+    parts = [[text] if len(text) <= PIECE_CHARACTERS else list(_parts(text)) for text in texts]
     found = [_words_of_piece(piece) for piece in in_pieces([part for of_text in parts for part in of_text])]
     if not found:
         return np.empty(0, np.uint64), np.zeros(0, np.intp)

@@ -24,7 +24,7 @@ _THROWN_TRIPLES = 5 * _BINS
 """With as many, one bin of a hundred and fifty stays empty."""
 _THROW_BITS = 8
 _MOST_THROWS = 2**_THROW_BITS - 1
-_STEP = np.uint64(0x9E3779B97F4A7C15)
+_STEP = 0x9E3779B97F4A7C15
 _FOUND_AT_THE_THRESHOLD = 0.995
 """Of the pairs that are just alike enough, the part that is proposed; of pairs that are more alike, nearly all."""
 _BLOCK_ROWS = 4096
@@ -132,21 +132,20 @@ def _min_hashes(triples: Numbers, counts: NDArray[np.intp]) -> Numbers:
     smallest of the first throw that reached it. So texts of any length agree in each bin as often as their Jaccard
     index says, and in one bin whatever they do in another.
     """
-    rows = len(counts)
-    throws = np.minimum(-(-_THROWN_TRIPLES // np.maximum(counts, 1)), _MOST_THROWS)
-    throws_of_triple = np.repeat(throws, counts)
-    thrown = np.repeat(triples, throws_of_triple)
-    firsts = np.cumsum(throws_of_triple) - throws_of_triple
-    throw = (np.arange(len(thrown)) - np.repeat(firsts, throws_of_triple)).astype(np.uint64)
-    thrown += throw * _STEP
-    mix(thrown)
-    slots = (thrown >> np.uint64(64 - _BIN_BITS)).astype(np.intp)
-    slots += np.repeat(np.arange(rows) * _BINS, counts * throws)
-    thrown >>= np.uint64(_THROW_BITS)
-    thrown |= throw << np.uint64(64 - _THROW_BITS)
-    bins = np.full(rows * _BINS, _EMPTY)
-    np.minimum.at(bins, slots, thrown)
-    return bins.reshape(rows, _BINS)
+    bins = np.full(len(counts) * _BINS, _EMPTY)
+    first_bins = np.repeat(np.arange(len(counts)) * _BINS, counts)
+    throws = np.repeat(np.minimum(-(-_THROWN_TRIPLES // np.maximum(counts, 1)), _MOST_THROWS), counts)
+    for throw in range(int(throws.max(initial=0))):
+        goes_on = throws > throw
+        if not goes_on.all():
+            triples, first_bins, throws = triples[goes_on], first_bins[goes_on], throws[goes_on]
+        thrown = triples + np.uint64(throw * _STEP % 2**64)
+        mix(thrown)
+        slots = (thrown >> np.uint64(64 - _BIN_BITS)).view(np.intp) + first_bins
+        thrown >>= np.uint64(_THROW_BITS)
+        thrown |= np.uint64(throw << (64 - _THROW_BITS))
+        np.minimum.at(bins, slots, thrown)
+    return bins.reshape(len(counts), _BINS)
 
 
 def _candidates(keys: Keys) -> Iterator[Numbers]:
