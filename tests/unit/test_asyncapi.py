@@ -190,8 +190,11 @@ def subjects_promised_by(proto: Path) -> Iterator[tuple[str, str]]:
     comments = re.findall(r"((?://[^\n]*\n)+)message (\w+) {", proto.read_text("utf-8"))
     for comment, message in comments:
         text = " ".join(line.removeprefix("//").strip() for line in comment.splitlines())
-        if subject := re.search(r"`(fragua\.v1\.[^`]+)`", text):
-            yield subject[1].replace("<", "{").replace(">", "}"), message
+        if subject := re.search(r"`(fragua\.v1\.[^`]+)`(?: and `\.([a-z-]+)`)?", text):
+            address = subject[1].replace("<", "{").replace(">", "}")
+            yield address, message
+            if subject[2]:  # "`fragua.v1.….rejected` and `.archived`"
+                yield f"{address.rpartition('.')[0]}.{subject[2]}", message
             continue
         names = re.search(r"Event names?: ([a-z, ]+)\.", text)
         assert names, f"{proto.name}: the comment of {message} names no subject and no event"
