@@ -9,7 +9,7 @@ import json
 import sys
 import tempfile
 from array import array
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 
 from fragua_dataset.ingestion.near_duplicates import NearDuplicates
@@ -27,8 +27,7 @@ def main(source: Path, output: Path) -> None:
         starts = array("Q", [0])
         while lines := list(islice(file, LINES_AT_ONCE)):
             near_duplicates.add([line.decode() for line in lines])
-            for line in lines:
-                starts.append(starts[-1] + len(line))
+            starts.extend(islice(accumulate(map(len, lines), initial=starts[-1]), 1, None))
 
         def text_of(row: int) -> str:
             file.seek(starts[row])
