@@ -35,13 +35,17 @@ def find_private(text: str) -> list[Private]:
     kinds = [kind for marked in _MARKED if marked.mark in text and marked.hint.search(text) for kind in marked.kinds]
     if digits >= _FEWEST_DIGITS and _LONG_NUMBER.search(text):
         kinds += _NUMBERS
+    return _firsts(kinds, text) if kinds else []
+
+
+def _firsts(kinds: list[_Kind], text: str) -> list[Private]:
     firsts: dict[str, Private] = {}
     for found in sorted((found for kind in kinds if (found := kind.first_in(text))), key=lambda found: found.at):
         firsts.setdefault(found.kind, found)
     return list(firsts.values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Kind:
     code: ProblemCode
     name: str
@@ -53,7 +57,7 @@ class _Kind:
         return first and Private(self.code, self.name, first.start())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Marked:
     """Kinds that have a character in common."""
 
