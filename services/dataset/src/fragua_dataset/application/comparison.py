@@ -98,9 +98,9 @@ class Comparison:
             f"""
             BEGIN;
             INSERT INTO difference (change, base, target)
-            SELECT CASE WHEN mate IS NULL THEN '{Change.ADDED}' ELSE {changes} END, base.number, target.number
+            SELECT CASE WHEN target.mate IS NULL THEN '{Change.ADDED}' ELSE {changes} END, base.number, target.number
             FROM target LEFT JOIN base ON base.number = target.mate
-            WHERE base.number IS NULL OR base.content <> target.content OR base.side <> target.side
+            WHERE target.mate IS NULL OR base.content <> target.content OR base.side <> target.side
             ORDER BY target.number;
             INSERT INTO difference (change, base)
             SELECT '{Change.REMOVED}', number FROM base WHERE mate IS NULL ORDER BY number;
@@ -133,7 +133,9 @@ class Comparison:
         """Those behind position `after`."""
         query = """
             SELECT position, change, base.id, base.side, base.begin, target.id, target.side, target.begin
-            FROM difference LEFT JOIN base ON base.number = base LEFT JOIN target ON target.number = target
+            FROM difference
+            LEFT JOIN base ON base.number = difference.base
+            LEFT JOIN target ON target.number = difference.target
             WHERE position > ? ORDER BY position LIMIT ?
         """
         with self._turn:

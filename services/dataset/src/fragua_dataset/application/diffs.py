@@ -79,6 +79,8 @@ class Diffs:
             try:
                 return await asyncio.to_thread(_compare, readers, self._directory)
             except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                    raise
                 raise LimitExceeded(f"{self._directory} has no room for the comparison: {error}") from error
 
     async def _open(self, bundles: Mapping[Role, Bundle], stack: ExitStack) -> Readers:

@@ -113,9 +113,16 @@ def _rows_from(reader: BufferedReader, side: Side, offset: int) -> Iterator[Stor
         reader.seek(offset - 1)
         if reader.read(1) != b"\n":
             raise malformed_token()
-    for line in reader:
-        begin, offset = offset, offset + len(line)
-        yield StoredRow(side, begin, offset, json.loads(line))
+    while (row := _row_at(reader, side, offset)) is not None:
+        yield row
+        offset = row.end
+
+
+def _row_at(reader: BufferedReader, side: Side, begin: int) -> StoredRow | None:
+    """None at the end of the file."""
+    reader.seek(begin)
+    line = reader.readline()
+    return StoredRow(side, begin, begin + len(line), json.loads(line)) if line else None
 
 
 def _draw(readers: Readers, size: int, seed: int) -> Sequence[StoredRow]:
@@ -123,7 +130,7 @@ def _draw(readers: Readers, size: int, seed: int) -> Sequence[StoredRow]:
     if sum(end - begin for _, _, begin, end in drawn) > MOST_BYTES:
         problem = Violation("size", f"{size} rows take more than {MOST_BYTES} bytes; ask for fewer")
         raise LimitExceeded(problem.description, violations=[problem])
-    return [next(_rows_from(readers[side], side, begin)) for _, side, begin, _ in drawn]
+    return [row for _, side, begin, _ in drawn if (row := _row_at(readers[side], side, begin))]
 
 
 def _chances(readers: Readers, seed: int) -> Iterator[tuple[bytes, Side, int, int]]:
