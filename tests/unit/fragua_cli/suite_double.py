@@ -36,6 +36,9 @@ class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
         self.headers: list[dataset_service_pb2.ImportDatasetHeader] = []
         self.refuse_uploads = 0
         self.branch_names = ["tutor"]
+        self.asked: list[Any] = []
+        """Requests to derive, review and sign, in order."""
+        self.faults: list[str] = []
 
     async def CreateBranch(self, request: Any, context: Any) -> dataset_pb2.Branch:
         return dataset_pb2.Branch(name=f"branches/{request.branch_id}", display_name=request.display_name)
@@ -68,7 +71,11 @@ class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
     async def WatchDatasetVersion(self, request: Any, context: Any) -> AsyncIterator[dataset_pb2.DatasetVersion]:
         if "/malo/" not in request.name:
             yield dataset_pb2.DatasetVersion(
-                name=request.name, status=job(job_pb2.JOB_STATE_SUCCEEDED), train_row_count=8, validation_row_count=2
+                name=request.name,
+                state=dataset_pb2.DATASET_VERSION_STATE_READY,
+                status=job(job_pb2.JOB_STATE_SUCCEEDED),
+                train_row_count=8,
+                validation_row_count=2,
             )
             return
         failure = InvalidData("2 errors in 3 rows", failure_class=FailureClass.USER_DATA)
@@ -93,6 +100,47 @@ class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
             for version, state in states.items()
         ]
         return dataset_service_pb2.ListDatasetVersionsResponse(dataset_versions=versions)
+
+    async def GetDatasetVersion(self, request: Any, context: Any) -> dataset_pb2.DatasetVersion:
+        return dataset_pb2.DatasetVersion(name=request.name, bundle=artifact_pb2.Bundle(manifest_sha256="ab" * 32))
+
+    async def FixDatasetVersion(self, request: Any, context: Any) -> dataset_pb2.DatasetVersion:
+        return self._derived(request, request.dataset)
+
+    async def FilterDatasetVersion(self, request: Any, context: Any) -> dataset_pb2.DatasetVersion:
+        return self._derived(request, request.dataset)
+
+    async def SplitDatasetVersion(self, request: Any, context: Any) -> dataset_pb2.DatasetVersion:
+        return self._derived(request, request.dataset)
+
+    async def MergeDatasetVersions(self, request: Any, context: Any) -> dataset_pb2.DatasetVersion:
+        return self._derived(request, request.parent)
+
+    def _derived(self, request: Any, dataset: str) -> dataset_pb2.DatasetVersion:
+        self.asked.append(request)
+        return dataset_pb2.DatasetVersion(name=f"{dataset or request.name.partition('/versions/')[0]}/versions/{NEW}")
+
+    async def ApproveDatasetVersion(self, request: Any, context: Any) -> dataset_pb2.DatasetVersion:
+        return self._reviewed(request, dataset_pb2.DATASET_VERSION_STATE_READY)
+
+    async def RejectDatasetVersion(self, request: Any, context: Any) -> dataset_pb2.DatasetVersion:
+        return self._reviewed(request, dataset_pb2.DATASET_VERSION_STATE_REJECTED)
+
+    async def ArchiveDatasetVersion(self, request: Any, context: Any) -> dataset_pb2.DatasetVersion:
+        return self._reviewed(request, dataset_pb2.DATASET_VERSION_STATE_ARCHIVED)
+
+    async def SignDatasetVersion(self, request: Any, context: Any) -> dataset_pb2.DatasetVersion:
+        return self._reviewed(request, dataset_pb2.DATASET_VERSION_STATE_READY)
+
+    def _reviewed(self, request: Any, state: dataset_pb2.DatasetVersionState) -> dataset_pb2.DatasetVersion:
+        self.asked.append(request)
+        return dataset_pb2.DatasetVersion(name=request.name, state=state)
+
+    async def VerifyDatasetVersion(self, request: Any, context: Any) -> dataset_pb2.DatasetVerification:
+        check = dataset_pb2.SignatureCheck(signer="Íñigo Muñoz", public_key=b"\1" * 32, valid=True)
+        return dataset_pb2.DatasetVerification(
+            intact=not self.faults, faults=self.faults, rows_checked=10, signatures=[check]
+        )
 
 
 class Trainer(trainer_service_pb2_grpc.TrainerServiceServicer):

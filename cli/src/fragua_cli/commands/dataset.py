@@ -8,27 +8,32 @@ from typing import Annotated
 
 import typer
 
-from fragua.common.v1 import job_pb2
 from fragua.dataset.v1 import dataset_pb2
 from fragua.dataset.v1 import dataset_service_pb2 as calls
+from fragua_cli.commands import dataset_derive, dataset_review, feedback
 from fragua_cli.commands.job_verbs import first
-from fragua_cli.exits import ExitCode
-from fragua_cli.following import follow
 from fragua_cli.jobs import dataset_versions
-from fragua_cli.names import branch_name, dataset_version_name
+from fragua_cli.names import base_model_name, branch_name, dataset_version_name
 from fragua_cli.options import BranchOption, LimitOption, RequestIdOption, request_id
-from fragua_cli.outcomes import show_failure
 from fragua_cli.output import local_time
 from fragua_cli.session import Session, client_command
-from fragua_cli.suite import all_pages
 from fragua_cli.transfers import upload_dataset
+from fragua_cli.versions import (
+    ProfileOption,
+    VersionArgument,
+    WaitOption,
+    follow_to_end,
+    follow_version,
+    list_problems,
+    origin_of,
+    version_state,
+)
+from fragua_platform.errors import InvalidInput, Violation
 
 app = typer.Typer()
 
-VersionArgument = Annotated[
-    str, typer.Argument(metavar="VERSION", help="DATASET (its newest version), DATASET/VERSION, or the full name.")
-]
-_PROBLEMS_SHOWN = 20
+for commands in (dataset_derive, dataset_review, feedback):
+    app.add_typer(commands.app)
 
 
 class Shape(StrEnum):
@@ -38,6 +43,7 @@ class Shape(StrEnum):
     PROMPT_COMPLETION = "prompt_completion"
     SHAREGPT = "sharegpt"
     MULTIPLE_CHOICE = "multiple_choice"
+    REQUIREMENTS = "requirements"
 
 
 class Format(StrEnum):
@@ -45,6 +51,12 @@ class Format(StrEnum):
     JSONL = "jsonl"
     JSON = "json"
     CSV = "csv"
+    PARQUET = "parquet"
+
+
+class Purpose(StrEnum):
+    TRAINING = "training"
+    EVALUATION = "evaluation"
 
 
 @client_command(app, "import")
@@ -56,7 +68,7 @@ async def import_file(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="JSON Lines, a JSON array or CSV in UTF-8; plain, gzip or zstd.",
+            help="JSON Lines, a JSON array or CSV in UTF-8, plain, gzip or zstd; or Parquet.",
         ),
     ],
     dataset: Annotated[str, typer.Option("--name", "-n", help="The dataset; begins with its first version.")],
@@ -72,7 +84,24 @@ async def import_file(
     group_field: Annotated[
         str, typer.Option(help="Rows with the same value stay on one side; `group` unless given.", show_default=False)
     ] = "",
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow validation to its end.")] = True,
+    stratum_field: Annotated[
+        str, typer.Option(help="Each value is divided by itself; `type` unless given.", show_default=False)
+    ] = "",
+    profile: ProfileOption = "",
+    profile_file: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A profile of your own, as YAML.", show_default=False),
+    ] = None,
+    purpose: Annotated[Purpose, typer.Option(help="Rows to evaluate with are all held out.")] = Purpose.TRAINING,
+    tokenizer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BASE=LENGTH",
+            help="Tell which rows this base model would cut at so many tokens; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    wait: WaitOption = True,
     given_request_id: RequestIdOption = "",
 ) -> None:
     """Import a file as a new immutable version. Exits with 2 when rows have problems, and lists them."""
@@ -85,13 +114,15 @@ async def import_file(
             split_seed=seed,
             group_field=group_field,
             format=None if file_format is Format.AUTO else f"FILE_FORMAT_{file_format.name}",
+            profile=profile,
+            profile_yaml=profile_file.read_text("utf-8") if profile_file else "",
+            purpose=f"DATASET_PURPOSE_{purpose.name}",
+            stratum_field=stratum_field,
+            tokenizers=[await _tokenizer_use(session, given) for given in tokenizer or []],
         ),
     )
     version = await upload_dataset(session.suite, session.output, file, header)
-    if wait:
-        await _follow(session, version.name)
-    else:
-        session.output.document(version)
+    await follow_version(session, version, wait=wait)
 
 
 @client_command(app, "list")
@@ -109,6 +140,7 @@ async def list_versions(
     columns = {
         "NAME": [version.name for version in found],
         "STATE": [version_state(version) for version in found],
+        "FROM": [origin_of(version) for version in found],
         "TRAIN": [f"{version.train_row_count:,}" for version in found],
         "HELD OUT": [f"{version.validation_row_count:,}" for version in found],
         "PROBLEMS": [f"{version.problem_count:,}" for version in found],
@@ -129,13 +161,13 @@ async def problems(
     session: Session, version: VersionArgument, branch: BranchOption = "", limit: LimitOption = 100
 ) -> None:
     """List what validation found, in line order."""
-    await _list_problems(session, await dataset_version_name(session.suite, version, branch), limit)
+    await list_problems(session, await dataset_version_name(session.suite, version, branch), limit)
 
 
 @client_command(app, "watch")
 async def watch(session: Session, version: VersionArgument, branch: BranchOption = "") -> None:
     """Follow a validation to its end. With --json: one line for each change."""
-    await _follow(session, await dataset_version_name(session.suite, version, branch))
+    await follow_to_end(session, await dataset_version_name(session.suite, version, branch))
 
 
 @client_command(app, "cancel")
@@ -145,44 +177,9 @@ async def cancel(session: Session, version: VersionArgument, branch: BranchOptio
     session.output.document(await dataset_versions(session.suite).cancel(name))
 
 
-async def _follow(session: Session, name: str) -> None:
-    version = await follow(session.output, "checking rows", dataset_versions(session.suite).watch(name))
-    match version.status.state:
-        case job_pb2.JOB_STATE_SUCCEEDED:
-            session.output.say(
-                f"{name} is [green]READY[/green]: {version.train_row_count:,} rows to train on, "
-                f"{version.validation_row_count:,} held out"
-            )
-        case job_pb2.JOB_STATE_CANCELLED:
-            session.output.say(f"{name} was [yellow]cancelled[/yellow]")
-            raise typer.Exit(ExitCode.CANCELLED)
-        case _:
-            listed = version.problem_count > 0 and not session.output.as_json
-            show_failure(session.output, name, version.status, with_violations=not listed)
-            if listed:
-                await _list_problems(session, name, _PROBLEMS_SHOWN)
-            at_fault = version.status.failure_class == job_pb2.FAILURE_CLASS_USER_DATA
-            raise typer.Exit(ExitCode.REFUSED if at_fault else ExitCode.FAILED)
-
-
-async def _list_problems(session: Session, name: str, limit: int) -> None:
-    suite = session.suite
-    pages = all_pages(
-        lambda token: suite.call(
-            suite.dataset.ListDatasetProblems, calls.ListDatasetProblemsRequest(parent=name, page_token=token)
-        ),
-        "problems",
-    )
-    found, more = await first(pages, limit)
-    columns = {
-        "LINE": [str(problem.line or "") for problem in found],
-        "POINTER": [problem.pointer for problem in found],
-        "CODE": [problem.code for problem in found],
-        "PROBLEM": [problem.message for problem in found],
-        "WAY OUT": [problem.hint for problem in found],
-    }
-    session.output.listing(found, columns, nothing="no problems", more=more)
-
-
-def version_state(version: dataset_pb2.DatasetVersion) -> str:
-    return dataset_pb2.DatasetVersionState.Name(version.state).removeprefix("DATASET_VERSION_STATE_")
+async def _tokenizer_use(session: Session, given: str) -> dataset_pb2.TokenizerUse:
+    base, _, length = given.rpartition("=")
+    if not base or not length.isdecimal():
+        problem = Violation("--tokenizer", f"{given!r} is not BASE=LENGTH, such as tiny=2048")
+        raise InvalidInput("a tokenizer cannot be asked", violations=[problem])
+    return dataset_pb2.TokenizerUse(base_model=await base_model_name(session.suite, base), max_length=int(length))
