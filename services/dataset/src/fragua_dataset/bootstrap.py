@@ -18,8 +18,10 @@ from fragua_dataset.api.servicer import DatasetServicer
 from fragua_dataset.api.trigger_servicer import TriggerServicer
 from fragua_dataset.application.branches import BranchDirectory
 from fragua_dataset.application.consolidation import Consolidations
+from fragua_dataset.application.conversions import Conversions
 from fragua_dataset.application.derivations import Derivations
 from fragua_dataset.application.diffs import Diffs
+from fragua_dataset.application.downloads import Downloads
 from fragua_dataset.application.feedback import Feedback
 from fragua_dataset.application.imports import Imports
 from fragua_dataset.application.policies import Policies, packaged_policy
@@ -31,6 +33,7 @@ from fragua_dataset.application.treatment import Treatments
 from fragua_dataset.application.triggers import Triggers
 from fragua_dataset.application.verification import Verifications
 from fragua_dataset.application.versions import Versions
+from fragua_dataset.conversion_work import ConversionWork
 from fragua_dataset.reactions import reactions
 from fragua_dataset.settings import DatasetSettings
 from fragua_dataset.work import VersionWork
@@ -46,12 +49,16 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
     outbox = Outbox(metadata.tables["outbox"])
     records = VersionTable(outbox)
     jobs = JobStore("dataset", metadata, on_change=records.follow)
-    desk = JobDesk(database, jobs, kind="version", collection="datasets", max_attempts=settings.max_attempts)
+    desk, conversion_desk = (
+        JobDesk(database, jobs, kind=kind, collection="datasets", max_attempts=settings.max_attempts)
+        for kind in ("version", "conversion")
+    )
     branches = BranchDirectory(database, BranchTable())
     versions = Versions(database, jobs, desk, branches, records, store)
     policies = Policies(database, PolicyTable(packaged_policy()))
     treatments = Treatments(store, policies.policy_of)
     data_dir = Path(settings.data_dir)
+    conversions = Conversions(conversion_desk, versions)
     row_files = RowFiles(store, data_dir / "rows", settings.max_row_file_bytes)
     servicer = DatasetServicer(  # type: ignore[abstract]
         branches,
@@ -63,6 +70,8 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
         Verifications(versions, store, policies.policy_of, data_dir / "verifications"),
         Rows(versions, row_files, store, policies.policy_of),
         Diffs(versions, row_files, data_dir / "rows"),
+        conversions,
+        Downloads(versions, conversions, store),
     )
     attempts, ratings = AttemptTable(outbox), RatingTable()
     triggers = Triggers(database, branches, TriggerTable(outbox), attempts)
@@ -100,7 +109,7 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
             ),
         ],
         jobs=jobs,
-        kinds={"version": work},
+        kinds={"version": work, "conversion": ConversionWork(store)},
         reactions=reactions(triggers),
         loops=[Scheduler(branches, consolidations, triggers).run],
     )

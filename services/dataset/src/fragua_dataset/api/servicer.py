@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from fragua.dataset.v1 import dataset_service_pb2_grpc
 from fragua_dataset.api.branch_calls import BranchCalls
+from fragua_dataset.api.conversion_calls import ConversionCalls
 from fragua_dataset.api.derivation_calls import DerivationCalls
 from fragua_dataset.api.policy_calls import PolicyCalls
 from fragua_dataset.api.review_calls import ReviewCalls
 from fragua_dataset.api.row_calls import RowCalls
 from fragua_dataset.api.version_calls import VersionCalls
 from fragua_dataset.application.branches import BranchDirectory
+from fragua_dataset.application.conversions import Conversions
 from fragua_dataset.application.derivations import Derivations
 from fragua_dataset.application.diffs import Diffs
+from fragua_dataset.application.downloads import Downloads
 from fragua_dataset.application.imports import Imports
 from fragua_dataset.application.policies import Policies
 from fragua_dataset.application.review import Reviews
@@ -27,6 +30,7 @@ class DatasetServicer(
     DerivationCalls,
     ReviewCalls,
     RowCalls,
+    ConversionCalls,
     dataset_service_pb2_grpc.DatasetServiceServicer,
 ):
     def __init__(
@@ -40,6 +44,8 @@ class DatasetServicer(
         verifications: Verifications,
         rows: Rows,
         diffs: Diffs,
+        conversions: Conversions,
+        downloads: Downloads,
     ) -> None:
         self._branches = branches
         self._policies = policies
@@ -50,3 +56,5 @@ class DatasetServicer(
         self._verifications = verifications
         self._rows = rows
         self._diffs = diffs
+        self._conversions = conversions
+        self._downloads = downloads
