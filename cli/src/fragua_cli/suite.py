@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import grpc
 
 from fragua.common.v1 import job_pb2
-from fragua.dataset.v1 import dataset_service_pb2_grpc
+from fragua.dataset.v1 import dataset_service_pb2_grpc, feedback_service_pb2_grpc, trigger_service_pb2_grpc
 from fragua.evaluator.v1 import evaluator_service_pb2_grpc
 from fragua.exporter.v1 import exporter_service_pb2_grpc
 from fragua.trainer.v1 import trainer_service_pb2_grpc
@@ -23,6 +23,8 @@ from fragua_platform.grpc.tls import ChannelTls
 
 if TYPE_CHECKING:
     from fragua.dataset.v1.dataset_service_pb2_grpc import DatasetServiceAsyncStub
+    from fragua.dataset.v1.feedback_service_pb2_grpc import FeedbackServiceAsyncStub
+    from fragua.dataset.v1.trigger_service_pb2_grpc import TriggerServiceAsyncStub
     from fragua.evaluator.v1.evaluator_service_pb2_grpc import EvaluatorServiceAsyncStub
     from fragua.exporter.v1.exporter_service_pb2_grpc import ExporterServiceAsyncStub
     from fragua.trainer.v1.trainer_service_pb2_grpc import TrainerServiceAsyncStub
@@ -91,6 +93,14 @@ class Suite:
     @cached_property
     def dataset(self) -> DatasetServiceAsyncStub:
         return dataset_service_pb2_grpc.DatasetServiceStub(self.channel("dataset"))
+
+    @cached_property
+    def feedback(self) -> FeedbackServiceAsyncStub:
+        return feedback_service_pb2_grpc.FeedbackServiceStub(self.channel("dataset"))
+
+    @cached_property
+    def triggers(self) -> TriggerServiceAsyncStub:
+        return trigger_service_pb2_grpc.TriggerServiceStub(self.channel("dataset"))
 
     @cached_property
     def trainer(self) -> TrainerServiceAsyncStub:

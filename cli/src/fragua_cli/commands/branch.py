@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fragua.dataset.v1 import dataset_service_pb2 as calls
+from fragua_cli.commands import branch_policy, branch_trigger
 from fragua_cli.commands.job_verbs import first
 from fragua_cli.names import branches
 from fragua_cli.options import LimitOption
@@ -14,6 +15,8 @@ from fragua_cli.output import local_time
 from fragua_cli.session import Session, client_command
 
 app = typer.Typer()
+app.add_typer(branch_policy.app, name="policy", help="What a branch expects of its examples.")
+app.add_typer(branch_trigger.app, name="trigger", help="Rules that say when a branch is due for training.")
 
 BranchArgument = Annotated[str, typer.Argument(metavar="BRANCH", help="Lower-case letters, digits, inner hyphens.")]
 
