@@ -56,8 +56,11 @@ async def connect(url: str, *, user: str | None, password: str | None, token: st
 
     async def note_trouble(trouble: Exception) -> None:
         nonlocal last_trouble
-        last_trouble = str(trouble) or type(trouble).__name__
-        log.debug("nats_trouble", cause=last_trouble)
+        told = str(trouble) or type(trouble).__name__
+        # A server that refuses says why and hangs up: the broken line must not hide its reason.
+        if isinstance(trouble, nats.errors.Error) or last_trouble == "no answer":
+            last_trouble = told
+        log.debug("nats_trouble", cause=told)
 
     async def note_disconnect() -> None:
         connection.note_lost()
@@ -66,6 +69,8 @@ async def connect(url: str, *, user: str | None, password: str | None, token: st
         log.warning("nats_disconnected", servers=addresses, cause=last_trouble)
 
     async def note_reconnect() -> None:
+        nonlocal last_trouble
+        last_trouble = "no answer"
         log.info("nats_reconnected", servers=addresses)
 
     try:
