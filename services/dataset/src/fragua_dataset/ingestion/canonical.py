@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import xxhash
 
 from fragua_dataset.ingestion.reading import Message
@@ -12,6 +13,9 @@ Row = dict[str, Any]
 """`id`, `origin`, `messages`, `choices`, `answer`, `record`, `metadata`, in this order; what is empty is not there,
 but for the messages and the metadata."""
 
+hash_json = xxhash.xxh3_64_intdigest
+_encode = msgspec.json.Encoder().encode
+
 FACTS = ("choices", "answer", "record")
 """What a row may hold beside its messages that its messages were made from."""
 
@@ -19,11 +23,12 @@ FACTS = ("choices", "answer", "record")
 def row_key(messages: list[Message]) -> int:
     """Equal for equal conversations, whatever else their rows say.
 
-    Roles take turns, so after the question whether the first one is the system the contents tell all.
+    Roles take turns, so after the question whether the first one is the system the contents tell all: a chain of
+    hashes, each of a content as JSON text and seeded with the hash before.
     """
     key = int(messages[0]["role"] == "system")
     for message in messages:
-        key = xxhash.xxh3_64_intdigest(message["content"].encode(), key)
+        key = hash_json(_encode(message["content"]), key)
     return key
 
 

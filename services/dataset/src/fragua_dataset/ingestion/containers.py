@@ -9,7 +9,7 @@ from fragua_dataset.domain.version_spec import Container, VersionSpec
 from fragua_dataset.ingestion.csv_rows import column_names, csv_rows
 from fragua_dataset.ingestion.encodings import refuse_other_encodings
 from fragua_dataset.ingestion.json_array import json_array
-from fragua_dataset.ingestion.json_lines import json_lines
+from fragua_dataset.ingestion.json_lines import PlainBlock, json_line_keys, json_lines
 from fragua_dataset.ingestion.records import Record
 from fragua_platform.errors import InvalidData
 
@@ -33,14 +33,24 @@ _READERS: dict[Container, Callable[[BufferedReader, VersionSpec], Iterator[Recor
 
 def read_records(text: BufferedReader, spec: VersionSpec) -> Iterator[Record]:
     """Every record of the file in order, without a byte order mark."""
+    return _READERS[_container_of(text, spec)](text, spec)
+
+
+def read_keys(text: BufferedReader, spec: VersionSpec) -> Iterator[Record | PlainBlock]:
+    """The same for those who want no more of good rows than to know them again."""
+    container = _container_of(text, spec)
+    return json_line_keys(text, spec) if container == "jsonl" else _READERS[container](text, spec)
+
+
+def _container_of(text: BufferedReader, spec: VersionSpec) -> Container:
+    """Refuses what is no text of ours, and steps over the mark."""
     sample = text.peek()
     _refuse_other_formats(sample)
     refuse_other_encodings(sample)
     if sample.startswith(_UTF8_BOM):
         text.read(len(_UTF8_BOM))
         sample = sample[len(_UTF8_BOM) :]
-    container = spec.format if spec.format != "auto" else _recognise(sample)
-    return _READERS[container](text, spec)
+    return spec.format if spec.format != "auto" else _recognise(sample)
 
 
 def _refuse_other_formats(sample: bytes) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,29 +31,33 @@ _SECONDS_BETWEEN_REPORTS = 0.5
 
 def ingest(job: JobDirectory, reporter: Reporter) -> None:
     spec = parse_version_spec(job.read_spec())
-    watch = Watch(reporter)
+    watch = Watch(partial(reporter.progress, "importing"), lambda: reporter.stop_requested)
     report, problems = make_version(spec, job.inputs, job.outputs, watch)
-    watch.finish(f"{report.rows} rows")
+    write_json(report, job.outputs / "report.json")
+    watch.finish()
     if not report.valid:
         raise problems.as_error(report.rows)
 
 
-def make_version(spec: VersionSpec, inputs: Path, outputs: Path, watch: Watch) -> tuple[VersionReport, ProblemLog]:
-    """What goes into `outputs` are the report, always, and the rows, when no problem is an error."""
+def make_version(
+    spec: VersionSpec, inputs: Path, outputs: Path | None, watch: Watch
+) -> tuple[VersionReport, ProblemLog]:
+    """Writes audits, and the rows when no problem is an error; without `outputs` only finds out what is wrong."""
     profile = _with_policy(spec)
     problems = ProblemLog(profile)
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ingestion-", dir=outputs.parent)))
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ingestion-", dir=inputs.parent)))
         source = stack.enter_context(closing(open_source(inputs, spec, watch.glance)))
         ledger = stack.enter_context(closing(Ledger(scratch)))
         spool = stack.enter_context(closing(Spool(scratch)))
         counterparts = stack.enter_context(closing(Counterparts(inputs, spec.counterparts, scratch)))
-
-        writer = stack.enter_context(closing(VersionWriter(outputs, spec)))
+        writer = stack.enter_context(closing(VersionWriter(outputs, spec))) if outputs else None
 
         watch.source = source
-        intake = Intake(spec, profile, problems, ledger, spool)
-        for arrival in source.arrivals():
+        intake = Intake(
+            spec, profile, problems, ledger, spool if writer or _rows_are_compared(spec, problems) else None
+        )
+        for arrival in source.arrivals(keys_only=intake.wants_keys_only):
             intake.take(arrival)
             watch.rows = intake.rows
 
@@ -60,11 +66,13 @@ def make_version(spec: VersionSpec, inputs: Path, outputs: Path, watch: Watch) -
         judge.compare_answers()
         judge.compare_with(counterparts)
         judge.find_near_repeats(counterparts, scratch, watch.glance)
+        truncation = judge.measure_truncation(inputs, watch.glance)
         _count_examples(judge, spec, problems)
         division = _divide(spec, ledger, judge, problems)
 
         valid = problems.errors == 0
-        writer.write(spool, judge.kept, division.held_out, watch.glance)
+        if writer:
+            writer.write(spool, judge.kept, division.held_out, watch.glance)
         held_out = int(np.count_nonzero(division.held_out & judge.kept))
         report = VersionReport(
             valid=valid,
@@ -75,41 +83,40 @@ def make_version(spec: VersionSpec, inputs: Path, outputs: Path, watch: Watch) -
             severities=problems.severities(),
             problems=problems.listed(),
             source=source.report(),
-            files=writer.finish(valid=valid),
+            files=writer.finish(valid=valid) if writer else {},
             split=SplitReport(
                 validation_fraction=spec.validation_fraction, seed=spec.split_seed, forced=division.forced
             ),
-            fixes=writer.fix_report(),
+            truncation=truncation,
+            fixes=writer.fix_report() if writer else None,
             selection=intake.filter_report(),
             spec=spec,
         )
-    write_json(report, outputs / "report.json")
     return report, problems
 
 
 class Watch:
-    """Reports how far the reading is, and ends the work when a stop is requested."""
+    """Tells how far the reading is, and ends the work when a stop is requested."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, tell: Callable[[int, int, str], None], stop_requested: Callable[[], bool]) -> None:
+        """`tell` is given bytes, of how many, and a few words."""
         self.source: Source | None = None
         self.rows = 0
-        self._reporter = reporter
+        self._tell = tell
+        self._stop_requested = stop_requested
         self._next_report = 0.0
 
     def glance(self) -> None:
-        if self._reporter.stop_requested:
+        if self._stop_requested():
             # Reading a file again costs seconds, so there is no checkpoint to save.
             raise Interrupted
         if self.source and time.monotonic() >= self._next_report:
-            self._tell(self.source.bytes_read, f"{self.rows} rows")
+            self._tell(self.source.bytes_read, self.source.size, f"{self.rows} rows")
+            self._next_report = time.monotonic() + _SECONDS_BETWEEN_REPORTS
 
-    def finish(self, message: str) -> None:
+    def finish(self) -> None:
         if self.source:
-            self._tell(self.source.size, message)
-
-    def _tell(self, step: int, message: str) -> None:
-        self._reporter.progress("importing", step, self.source.size if self.source else 0, message)
-        self._next_report = time.monotonic() + _SECONDS_BETWEEN_REPORTS
+            self._tell(self.source.size, self.source.size, f"{self.rows} rows")
 
 
 def _with_policy(spec: VersionSpec) -> Profile:
@@ -119,6 +126,12 @@ def _with_policy(spec: VersionSpec) -> Profile:
     weight = "off" if spec.personal_data == "allow" else "error"
     private = {ProblemCode.SECRET: weight, ProblemCode.PERSONAL_DATA: weight}
     return spec.profile.model_copy(update={"checks": spec.profile.checks | private})
+
+
+def _rows_are_compared(spec: VersionSpec, problems: ProblemLog) -> bool:
+    """Then what they say is looked at again, when all have been read."""
+    codes = (ProblemCode.INCONSISTENT_ANSWER, ProblemCode.NEAR_DUPLICATE)
+    return bool(spec.counterparts or spec.tokenizers) or any(map(problems.weighs, codes))
 
 
 def _count_examples(judge: Judge, spec: VersionSpec, problems: ProblemLog) -> None:
@@ -135,6 +148,8 @@ def _divide(spec: VersionSpec, ledger: Ledger, judge: Judge, problems: ProblemLo
         return Division(np.ones(len(ledger), np.bool_))
     if spec.sides is Sides.KEEP:
         return Division(ledger.held_out.numbers() == 1)
+    if spec.validation_fraction == 0:
+        return Division(np.zeros(len(ledger), np.bool_))
     rows = np.flatnonzero(judge.kept)
     clusters = judge.clusters.of_rows(ledger.groups.numbers()[rows])
     division = divide(clusters, ledger.strata.numbers()[rows], spec.validation_fraction)

@@ -12,6 +12,7 @@ from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.checks import check_example
 from fragua_dataset.ingestion.fixers import Change, fix_row
 from fragua_dataset.ingestion.grouping import Strata, asked_in, group_of, rank_of
+from fragua_dataset.ingestion.json_lines import PlainBlock
 from fragua_dataset.ingestion.ledger import Ledger
 from fragua_dataset.ingestion.problems import Flaw, ProblemLog
 from fragua_dataset.ingestion.rows import Arrival
@@ -33,9 +34,11 @@ _OF_CONTENT = (
 
 
 class Intake:
-    """`profile` holds the policies of the branch, too."""
+    """`profile` holds the policies of the branch, too; without a spool rows are checked and forgotten."""
 
-    def __init__(self, spec: VersionSpec, profile: Profile, problems: ProblemLog, ledger: Ledger, spool: Spool) -> None:
+    def __init__(
+        self, spec: VersionSpec, profile: Profile, problems: ProblemLog, ledger: Ledger, spool: Spool | None
+    ) -> None:
         self.rows = 0
         """Of the source, good or bad."""
         self._spec = spec
@@ -48,10 +51,18 @@ class Intake:
         self._compares_answers = problems.weighs(ProblemCode.INCONSISTENT_ANSWER)
         self._left_out: Counter[str] = Counter()
 
-    def take(self, arrival: Arrival) -> None:
-        self.rows += 1
-        if self.rows > self._spec.max_rows:
-            raise LimitExceeded(f"there are more than {self._spec.max_rows} rows; raise max_rows or divide the file")
+    @property
+    def wants_keys_only(self) -> bool:
+        """Of rows that can be read nobody wants to know more than whether they come again."""
+        changes_rows = self._spec.fixers or self._spec.row_filter
+        return not (self._spool or self._checks_content or changes_rows or self._spec.validation_fraction)
+
+    def take(self, arrival: Arrival | PlainBlock) -> None:
+        if isinstance(arrival, PlainBlock):
+            self._count(len(arrival.keys))
+            self._ledger.add_keys(arrival.first_line, arrival.keys)
+            return
+        self._count(1)
         if isinstance(arrival.found, list):
             self._tell(arrival, arrival.found)
             return
@@ -65,14 +76,20 @@ class Intake:
             flaws.append(group)
             group = ""
         self._tell(arrival, flaws)
-        before = arrival.found.id if changes else ""
-        self._spool.add(example.as_row(), Note([flaw.code for flaw in flaws], before, changes))
+        if self._spool:
+            before = arrival.found.id if changes else ""
+            self._spool.add(example.as_row(), Note([flaw.code for flaw in flaws], before, changes))
         self._enter(arrival, example, group)
 
     def filter_report(self) -> FilterReport | None:
         if self._spec.row_filter is None:
             return None
         return FilterReport(rows_kept=len(self._ledger), rows_left_out=dict(sorted(self._left_out.items())))
+
+    def _count(self, rows: int) -> None:
+        self.rows += rows
+        if self.rows > self._spec.max_rows:
+            raise LimitExceeded(f"there are more than {self._spec.max_rows} rows; raise max_rows or divide the file")
 
     def _mended(self, example: Example) -> tuple[Example, list[Change]]:
         if not self._spec.fixers:

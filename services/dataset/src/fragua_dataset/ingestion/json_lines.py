@@ -3,23 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BufferedReader
+from dataclasses import dataclass
+from io import BufferedReader, BytesIO
 
 from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.json_rows import parse_row
+from fragua_dataset.ingestion.plain_rows import keys_of_plain_rows
 from fragua_dataset.ingestion.records import Record, too_long
 
-_SKIPPED_AT_ONCE = 1 << 18
+_BLOCK = 96 << 10
+"""Larger ones leave the processor's cache, and what is allocated for them goes back to the system each time."""
+
+
+@dataclass
+class PlainBlock:
+    """Lines with an example on each, and nothing wrong with any of them."""
+
+    first_line: int
+    keys: list[int]
+    """By row: see `canonical.row_key`."""
 
 
 def json_lines(text: BufferedReader, spec: VersionSpec) -> Iterator[Record]:
     """Line ends stay on the lines: JSON takes them as white space."""
+    first_line = 1
+    while block := _next_block(text, spec):
+        yield from _records(text, block, first_line, spec)
+        first_line += _lines_in(block)
+
+
+def json_line_keys(text: BufferedReader, spec: VersionSpec) -> Iterator[Record | PlainBlock]:
+    """The same for those who want no more than to know rows again: what needs no look comes by whole blocks."""
+    first_line = 1
+    while block := _next_block(text, spec):
+        lines = block if block.endswith(b"\n") else block + b"\n"
+        if keys := keys_of_plain_rows(lines, spec):
+            yield PlainBlock(first_line, keys)
+        else:
+            yield from _records(text, block, first_line, spec)
+        first_line += _lines_in(block)
+
+
+def _next_block(text: BufferedReader, spec: VersionSpec) -> bytes:
+    """Whole lines, but for a last one that is over the limit."""
+    block = text.read(_BLOCK)
+    return block if block.endswith(b"\n") else block + text.readline(spec.max_line_bytes + len(b"\r\n"))
+
+
+def _lines_in(block: bytes) -> int:
+    return block.count(b"\n") + (not block.endswith(b"\n"))
+
+
+def _records(text: BufferedReader, block: bytes, first_line: int, spec: VersionSpec) -> Iterator[Record]:
     limit = spec.max_line_bytes
-    number = 0
-    while line := text.readline(limit + len(b"\r\n")):
-        number += 1
+    for number, line in enumerate(BytesIO(block), first_line):
         if len(line) > limit and len(line.rstrip(b"\r\n")) > limit:
-            while not line.endswith(b"\n") and (line := text.readline(_SKIPPED_AT_ONCE)):
+            while not line.endswith(b"\n") and (line := text.readline(_BLOCK)):
                 pass
             yield Record(number, too_long("the line", limit))
         elif not line.isspace():

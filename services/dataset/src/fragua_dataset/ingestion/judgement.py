@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fragua_dataset.domain.problems import ProblemCode
-from fragua_dataset.domain.version_spec import Counterpart, Fixer, VersionSpec
+from fragua_dataset.domain.version_report import TruncationReport
+from fragua_dataset.domain.version_spec import Counterpart, Fixer, Tokenizer, VersionSpec
 from fragua_dataset.ingestion.canonical import text_of
 from fragua_dataset.ingestion.division import Clusters
 from fragua_dataset.ingestion.grouping import answer_to
@@ -20,7 +23,9 @@ from fragua_dataset.ingestion.shapes import example_of_version
 from fragua_dataset.ingestion.spool import Spool, decode_row
 from fragua_dataset.ingestion.versions import Counterparts
 
-_TEXTS_AT_ONCE = 256
+_ROWS_AT_ONCE = 256
+
+T = TypeVar("T")
 
 
 class Judge:
@@ -85,7 +90,7 @@ class Judge:
             return text_of(self._spool.row(number) if number < ours else counterparts.row(number - ours))
 
         with NearDuplicates(scratch, jaccard=self._spec.profile.near_duplicate_jaccard) as near:
-            for texts in self._texts(counterparts):
+            for texts in _batches(self._texts(counterparts)):
                 glance()
                 near.add(texts)
             alike = Clusters()
@@ -102,20 +107,29 @@ class Judge:
             if row < ours and (number := elsewhere.get(alike.name_of(row))) is not None:
                 self._tell_counterpart(row, counterparts.of(number - ours), "nearly the same row is in")
 
-    def _texts(self, counterparts: Counterparts) -> Iterator[list[str]]:
+    def measure_truncation(self, inputs: Path, glance: Callable[[], None]) -> list[TruncationReport]:
+        """What each named tokenizer cuts off at its maximum length."""
+        return [self._truncation(inputs / "tokenizers" / each.name, each, glance) for each in self._spec.tokenizers]
+
+    def _truncation(self, folder: Path, tokenizer: Tokenizer, glance: Callable[[], None]) -> TruncationReport:
+        # Imported here because few versions name a tokenizer, and it takes a quarter of a second.
+        from fragua_dataset.ingestion.tokens import Truncation
+
+        truncation = Truncation(folder, tokenizer.max_length)
+        hint = "shorten the row, or train with a larger maximum length"
+        for rows in _batches(np.flatnonzero(self.kept).tolist()):
+            glance()
+            cuts = truncation.add_all([self._spool.row(row)["messages"] for row in rows])
+            for row, cut in zip(rows, cuts, strict=True):
+                if cut:
+                    self._tell(row, ProblemCode.TRUNCATED_ANSWER, cut.description, hint)
+        return truncation.report()
+
+    def _texts(self, counterparts: Counterparts) -> Iterator[str]:
         """By row; of those that are left out nothing."""
-        texts: list[str] = []
         for row, kept in zip(map(decode_row, self._spool.lines()), self.kept.tolist(), strict=True):
-            texts.append(text_of(row) if kept else "")
-            if len(texts) == _TEXTS_AT_ONCE:
-                yield texts
-                texts = []
-        for row in counterparts.rows():
-            texts.append(text_of(row))
-            if len(texts) == _TEXTS_AT_ONCE:
-                yield texts
-                texts = []
-        yield texts
+            yield text_of(row) if kept else ""
+        yield from map(text_of, counterparts.rows())
 
     def _answer(self, row: int) -> str:
         return answer_to(example_of_version(self._spool.row(row)))
@@ -141,3 +155,9 @@ class Judge:
     def _tell(self, row: int, code: ProblemCode, message: str, hint: str) -> None:
         place = self._ledger.place(row)
         self._problems.add(place.line, place.of(Flaw("", code, message, hint)))
+
+
+def _batches(rows: Iterable[T]) -> Iterator[list[T]]:
+    waiting = iter(rows)
+    while batch := list(islice(waiting, _ROWS_AT_ONCE)):
+        yield batch

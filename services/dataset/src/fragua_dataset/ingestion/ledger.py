@@ -69,7 +69,7 @@ class Ledger:
         self.ids = Column(folder / "ids")
         self._lines = Column(folder / "lines")
         self._indexes = Column(folder / "indexes")
-        """One more than the index; 0 where there is none."""
+        """Empty unless the file is an array."""
         self.groups = Column(folder / "groups")
         """By rank: see `grouping.rank_of`."""
         self.strata = Column(folder / "strata")
@@ -83,11 +83,17 @@ class Ledger:
 
     def add_place(self, place: Place) -> None:
         self._lines.append(place.line)
-        self._indexes.append(0 if place.index is None else place.index + 1)
+        if place.index is not None:
+            self._indexes.append(place.index)
+
+    def add_keys(self, first_line: int, keys: list[int]) -> None:
+        """Of rows one below the other, of which nobody wants to know more."""
+        self.ids.extend(keys)
+        self._lines.extend(range(first_line, first_line + len(keys)))
 
     def place(self, row: int) -> Place:
-        index = int(self._indexes.numbers()[row])
-        return Place(int(self._lines.numbers()[row]), index - 1 if index else None)
+        index = int(self._indexes.numbers()[row]) if len(self._indexes) else None
+        return Place(int(self._lines.numbers()[row]), index)
 
     def close(self) -> None:
         for column in (self.ids, self._lines, self._indexes, self.groups, self.strata, self.held_out, self.asked):

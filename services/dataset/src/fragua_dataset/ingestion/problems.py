@@ -30,7 +30,7 @@ class ProblemLog:
     def __init__(self, profile: Profile) -> None:
         self.counts: Counter[ProblemCode] = Counter()
         self._severity = profile.severity
-        self._listed: dict[Severity, list[tuple[int, int, Problem]]] = {severity: [] for severity in Severity}
+        self._listed: dict[Severity, list[tuple[int, int, Flaw]]] = {severity: [] for severity in Severity}
         """Heaps with the last line on top, to be pushed out by an earlier one: problems come in any order."""
 
     def add(self, line: int | None, flaw: Flaw) -> None:
@@ -43,13 +43,10 @@ class ProblemLog:
         place = (-(line or 0), -self.counts.total())
         if len(listed) >= MAX_LISTED and place < listed[0][:2]:
             return
-        problem = Problem(
-            line=line, pointer=flaw.pointer, code=flaw.code, severity=severity, message=flaw.message, hint=flaw.hint
-        )
         if len(listed) < MAX_LISTED:
-            heapq.heappush(listed, (*place, problem))
+            heapq.heappush(listed, (*place, flaw))
         else:
-            heapq.heapreplace(listed, (*place, problem))
+            heapq.heapreplace(listed, (*place, flaw))
 
     def weighs(self, code: ProblemCode) -> bool:
         """False: nobody wants to know, so nobody need look."""
@@ -69,7 +66,17 @@ class ProblemLog:
         return sorted(errors + warnings, key=lambda problem: (problem.line is None, problem.line or 0))
 
     def _in_order(self, severity: Severity) -> list[Problem]:
-        return [problem for _, _, problem in sorted(self._listed[severity], reverse=True)]
+        return [
+            Problem(
+                line=-line or None,
+                pointer=flaw.pointer,
+                code=flaw.code,
+                severity=severity,
+                message=flaw.message,
+                hint=flaw.hint,
+            )
+            for line, _, flaw in sorted(self._listed[severity], reverse=True, key=lambda found: found[:2])
+        ]
 
     def as_error(self, rows: int) -> InvalidData:
         errors = [problem for problem in self.listed() if problem.severity is Severity.ERROR]

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from fragua_dataset.domain.version_report import FileReport
 from fragua_dataset.domain.version_spec import VersionSpec
-from fragua_dataset.ingestion.containers import read_records
+from fragua_dataset.ingestion.containers import read_keys, read_records
 from fragua_dataset.ingestion.division import Side
+from fragua_dataset.ingestion.json_lines import PlainBlock
 from fragua_dataset.ingestion.problems import Flaw
 from fragua_dataset.ingestion.records import Place
 from fragua_dataset.ingestion.shapes import Example, example_from_row, example_of_version
@@ -35,7 +36,9 @@ class Source(Protocol):
     @property
     def bytes_read(self) -> int: ...
 
-    def arrivals(self) -> Iterator[Arrival]: ...
+    def arrivals(self, *, keys_only: bool) -> Iterator[Arrival | PlainBlock]:
+        """With `keys_only` good rows may come as no more than what they are known by."""
+        ...
 
     def report(self) -> FileReport:
         """Of all bytes, also of those that nobody asked for."""
@@ -61,10 +64,13 @@ class FileSource:
     def bytes_read(self) -> int:
         return self._file.bytes_read
 
-    def arrivals(self) -> Iterator[Arrival]:
-        for record in read_records(self._file.text(self._spec), self._spec):
-            found = example_from_row(record.row, self._spec) if isinstance(record.row, dict) else record.row
-            yield Arrival(record.place, found)
+    def arrivals(self, *, keys_only: bool) -> Iterator[Arrival | PlainBlock]:
+        for record in (read_keys if keys_only else read_records)(self._file.text(self._spec), self._spec):
+            if isinstance(record, PlainBlock):
+                yield record
+            else:
+                found = example_from_row(record.row, self._spec) if isinstance(record.row, dict) else record.row
+                yield Arrival(record.place, found)
 
     def report(self) -> FileReport:
         return self._file.report()
@@ -82,7 +88,7 @@ class VersionSource:
     def bytes_read(self) -> int:
         return self._parents.bytes_read
 
-    def arrivals(self) -> Iterator[Arrival]:
+    def arrivals(self, *, keys_only: bool) -> Iterator[Arrival | PlainBlock]:
         for number, (row, side) in enumerate(self._parents, 1):
             yield Arrival(Place(number), example_of_version(row), side)
 

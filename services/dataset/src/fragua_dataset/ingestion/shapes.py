@@ -66,8 +66,9 @@ class Example:
 def example_from_row(row: dict[str, Any], spec: VersionSpec) -> Example | list[Flaw]:
     """The row as an example, or every reason why it is none."""
     checklist = Checklist()
-    shape = spec.shape if spec.shape != "auto" else _detect_shape(row, checklist)
+    shape = shape_of(row, spec)
     if shape is None:
+        _tell_shapes(row, checklist)
         return checklist.flaws
     if spec.profile.shapes and shape not in spec.profile.shapes:
         message = f"the row is {shape}; the profile {spec.profile.name!r} takes {', '.join(spec.profile.shapes)}"
@@ -119,18 +120,25 @@ def _without_choices(asked: str, facts: dict[str, Any]) -> str:
     return asked.rsplit("\n", listed + 1)[0]
 
 
-def _detect_shape(row: dict[str, Any], checklist: Checklist) -> Shape | None:
-    fields = row.keys()
-    shapes = [shape for shape, marks in _MARKS.items() if marks <= fields]
-    if len(shapes) == 1:
-        return shapes[0]
-    if shapes:
+def shape_of(row: dict[str, Any], spec: VersionSpec) -> Shape | None:
+    """The shape that was named, or the only one that the fields of the row mark."""
+    if spec.shape != "auto":
+        return spec.shape
+    shapes = _shapes_marked(row)
+    return shapes[0] if len(shapes) == 1 else None
+
+
+def _shapes_marked(row: dict[str, Any]) -> list[Shape]:
+    return [shape for shape, marks in _MARKS.items() if marks <= row.keys()]
+
+
+def _tell_shapes(row: dict[str, Any], checklist: Checklist) -> None:
+    if shapes := _shapes_marked(row):
         message = f"the row could be {' or '.join(shapes)}"
         checklist.add("", ProblemCode.AMBIGUOUS_SHAPE, message, "name one as the shape of the import")
     else:
         found = ", ".join(quoted(field) for field in list(row)[:8]) or "no field"
         checklist.add("", ProblemCode.UNKNOWN_SHAPE, f"the row has {found}", _HINT_SHAPES)
-    return None
 
 
 def _read_alpaca(row: dict[str, Any], checklist: Checklist, _spec: VersionSpec) -> Reading:
@@ -138,9 +146,12 @@ def _read_alpaca(row: dict[str, Any], checklist: Checklist, _spec: VersionSpec) 
     question = checklist.text(row, "instruction")
     context = checklist.text(row, "input", required=False)
     answer = checklist.text(row, "output")
-    if context.strip():
-        question = f"{question}\n\n{context}"
+    question = with_context(question, context)
     return Reading(turns(system, question, answer), question, "/output", question_at="/instruction")
+
+
+def with_context(question: str, context: str) -> str:
+    return f"{question}\n\n{context}" if context.strip() else question
 
 
 def _read_prompt_completion(row: dict[str, Any], checklist: Checklist, _spec: VersionSpec) -> Reading:

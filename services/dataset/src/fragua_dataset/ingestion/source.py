@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ class SourceFile:
         """Of all bytes, also of those that nobody asked for."""
         while self._bytes.read(_BUFFER):
             pass
-        return FileReport(bytes=self._bytes.count, sha256=self._bytes.digest.hexdigest())
+        return FileReport(bytes=self._bytes.count, sha256=self._bytes.sha256())
 
     def close(self) -> None:
         (self._text or self._bytes).close()
@@ -56,7 +57,10 @@ class _CountedFile(io.RawIOBase):
     def __init__(self, path: Path, on_read: Callable[[], None]) -> None:
         super().__init__()
         self.count = 0
-        self.digest = hashlib.sha256()
+        self._digest = hashlib.sha256()
+        # Digesting takes as long as reading plain rows, and lets go of the interpreter: so both go on at once.
+        self._digester = ThreadPoolExecutor(1, thread_name_prefix="digest")
+        self._digesting: Future[None] | None = None
         self._on_read = on_read
         self._file = path.open("rb", buffering=0)
         self.start = self._file.read(LONGEST_MAGIC)
@@ -69,12 +73,22 @@ class _CountedFile(io.RawIOBase):
         self._on_read()
         count = self._file.readinto(buffer)
         self.count += count
-        self.digest.update(memoryview(buffer)[:count])
+        self._finish_digesting()
+        self._digesting = self._digester.submit(self._digest.update, bytes(memoryview(buffer)[:count]))
         return count
 
+    def sha256(self) -> str:
+        self._finish_digesting()
+        return self._digest.hexdigest()
+
     def close(self) -> None:
+        self._digester.shutdown()
         self._file.close()
         super().close()
+
+    def _finish_digesting(self) -> None:
+        if self._digesting:
+            self._digesting.result()
 
 
 def _only_file(location: Path) -> Path:
