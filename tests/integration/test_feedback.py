@@ -222,6 +222,31 @@ async def test_without_a_schedule_nothing_is_consolidated(site: FeedbackSite) ->
     assert not (await site.versions.list(f"branches/{BRANCH}", FIRST)).items
 
 
+async def test_nothing_is_lost_or_doubled_when_attempts_come_in_while_others_consolidate(
+    replicas: tuple[FeedbackSite, FeedbackSite],
+) -> None:
+    one, other = replicas
+
+    async def keep_sending(site: FeedbackSite, first: int) -> None:
+        for number in range(first, first + 10):
+            await site.feedback.take_in(BRANCH, [attempt(number * 20 + i, 0.94 + i % 5 / 100) for i in range(20)])
+
+    async def keep_consolidating(site: FeedbackSite, name: str) -> None:
+        for number in range(5):
+            await consolidate(site, f"{name}-{number}")
+
+    await asyncio.gather(
+        keep_sending(one, 0), keep_sending(other, 10), keep_consolidating(one, "a"), keep_consolidating(other, "b")
+    )
+    await consolidate(one, "last")
+    progress = await one.feedback.progress(BRANCH)
+    assert (progress.exercise_types[0].samples, progress.exercise_types[0].new_samples) == (320, 0)
+    assert sum(cycle.attempts for cycle in progress.cycles) == 400
+    versions = (await one.versions.list(f"branches/{BRANCH}", FIRST)).items
+    newest = max(versions, key=lambda each: each.version.created).version.name
+    assert len({row["metadata"]["attempt"] for row in await rows_of(one, newest)}) == 320
+
+
 async def test_a_consolidation_whose_process_died_midway_is_finished_by_another(
     replicas: tuple[FeedbackSite, FeedbackSite], monkeypatch: pytest.MonkeyPatch
 ) -> None:

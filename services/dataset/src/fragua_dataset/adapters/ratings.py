@@ -40,7 +40,7 @@ class RatingTable:
         """The pool up to a consolidation, always in the same order; a few at a time in memory."""
         table = output_ratings.c
         query = output_ratings.select().where(table.branch == branch, table.consolidation <= consolidation)
-        query = query.order_by(table.consolidation, table.id)
+        query = query.order_by(table.consolidation, table.created, table.id)
         for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query):
             yield pooled_row(_rating(row))
 
