@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fragua_exporter.domain.export_spec import Quantization, parse_export_spec
+from fragua_exporter.domain.export_spec import DIVERGENCE_LIMITS, DivergenceLimit, Quantization, parse_export_spec
 from fragua_platform.errors import InvalidInput
 
 SMALLEST = {"model_name": "tutor", "quantizations": ["q8_0"], "probe_prompt": "¿Qué es un árbol?"}
@@ -30,3 +30,18 @@ def test_all_problems_are_reported_together() -> None:
 def test_at_least_one_quantization_and_each_once(quantizations: list[str]) -> None:
     with pytest.raises(InvalidInput):
         parse_export_spec(SMALLEST | {"quantizations": quantizations})
+
+
+@pytest.mark.parametrize("form", ["merged_model", "adapter_gguf"])
+def test_another_form_may_be_all_that_is_asked_for(form: str) -> None:
+    assert parse_export_spec({"model_name": "tutor", "probe_prompt": "¿?", form: True}).quantizations == ()
+
+
+def test_a_branch_can_set_its_own_limits_and_inherits_the_others() -> None:
+    spec = parse_export_spec(SMALLEST | {"limits": {"q4_k_m": {"mean_kl": 0.05, "max_kl": 0.7}}})
+    assert spec.limit(Quantization.Q4_K_M) == DivergenceLimit(mean_kl=0.05, max_kl=0.7)
+    assert spec.limit(Quantization.Q8_0) == DIVERGENCE_LIMITS[Quantization.Q8_0]
+    assert parse_export_spec(spec.model_dump(mode="json")) == spec
+    with pytest.raises(InvalidInput) as refused:
+        parse_export_spec(SMALLEST | {"limits": {"q4_k_m": {"mean_kl": 0.05, "max_kl": float("nan")}}})
+    assert [violation.field for violation in refused.value.violations] == ["limits.q4_k_m.max_kl"]

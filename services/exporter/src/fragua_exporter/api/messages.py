@@ -18,6 +18,10 @@ _QUANTIZATIONS = {
     exporter_pb2.QUANTIZATION_F16: Quantization.F16,
     exporter_pb2.QUANTIZATION_BF16: Quantization.BF16,
     exporter_pb2.QUANTIZATION_Q8_0: Quantization.Q8_0,
+    exporter_pb2.QUANTIZATION_Q6_K: Quantization.Q6_K,
+    exporter_pb2.QUANTIZATION_Q5_K_M: Quantization.Q5_K_M,
+    exporter_pb2.QUANTIZATION_Q4_K_M: Quantization.Q4_K_M,
+    exporter_pb2.QUANTIZATION_Q4_0: Quantization.Q4_0,
 }
 _DEFAULT_PROBE = "Hello! Who are you? / ¡Hola! ¿Quién eres?"
 
@@ -25,12 +29,17 @@ _DEFAULT_PROBE = "Hello! Who are you? / ¡Hola! ¿Quién eres?"
 def order_from_message(message: exporter_pb2.Export) -> ExportOrder:
     """Files are named after the branch and number of the adapter: `tutor-3-f16.gguf`."""
     _, branch, _, number = message.adapter.split("/")
-    quantizations = [_QUANTIZATIONS[number] for number in message.quantizations] or [Quantization.F16]
+    quantizations = [_QUANTIZATIONS[number] for number in message.quantizations]
+    if not (quantizations or message.merged_model or message.adapter_gguf):
+        quantizations = [Quantization.F16]
     spec = ExportSpec(
         model_name=f"{branch}-{number}",
+        merged_model=message.merged_model,
+        adapter_gguf=message.adapter_gguf,
         quantizations=tuple(quantizations),
         system_prompt=message.system_prompt,
         probe_prompt=message.probe_prompt or _DEFAULT_PROBE,
+        license=message.license,
     )
     return ExportOrder(adapter=message.adapter, spec=spec)
 
@@ -43,6 +52,9 @@ def export_to_message(job: Job) -> exporter_pb2.Export:
         quantizations=[_quantization_number(quantization) for quantization in order.spec.quantizations],
         system_prompt=order.spec.system_prompt,
         probe_prompt=order.spec.probe_prompt,
+        merged_model=order.spec.merged_model,
+        adapter_gguf=order.spec.adapter_gguf,
+        license=order.spec.license,
         status=status_to_message(job),
         files=[_file_to_message(file, bundle) for file in files_of(job)] if bundle else [],
         bundle=bundle_to_message(bundle) if bundle else None,

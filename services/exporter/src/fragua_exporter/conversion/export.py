@@ -156,7 +156,7 @@ def verify_files(
         reporter.progress("verifying", step, total, f"running {file.name} in llama.cpp")
         verifications[quantization] = verify(
             file,
-            quantization,
+            preflight.spec.limit(quantization),
             reference,
             preflight.end_of_turn,
             frozenset(preflight.stop_ids),

@@ -9,7 +9,7 @@ Three checks, each with numbers that end in `export_info.json`:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,24 +19,8 @@ import numpy as np
 import torch
 
 from fragua_exporter.conversion.reference import Reference
-from fragua_exporter.domain.export_spec import Quantization
+from fragua_exporter.domain.export_spec import DivergenceLimit
 from fragua_platform.errors import FailureClass, InternalError, Violation
-
-
-@dataclass(frozen=True)
-class DivergenceLimit:
-    """In nats per token. Rounding alone stays an order of magnitude below; a wrong layout lies far above."""
-
-    mean_kl: float
-    max_kl: float
-
-
-LIMITS: Mapping[Quantization, DivergenceLimit] = {
-    Quantization.F32: DivergenceLimit(mean_kl=1e-5, max_kl=1e-4),
-    Quantization.F16: DivergenceLimit(mean_kl=1e-3, max_kl=1e-2),
-    Quantization.BF16: DivergenceLimit(mean_kl=1e-2, max_kl=1e-1),
-    Quantization.Q8_0: DivergenceLimit(mean_kl=5e-2, max_kl=5e-1),
-}
 
 
 @dataclass(frozen=True)
@@ -84,7 +68,7 @@ class Verification:
 
 def verify(
     file: Path,
-    quantization: Quantization,
+    limit: DivergenceLimit,
     reference: Reference,
     end_of_turn: int,
     stop_ids: frozenset[int],
@@ -116,7 +100,7 @@ def verify(
     try:
         verification = Verification(
             _check_tokens(model, reference),
-            _check_logits(model, reference, LIMITS[quantization]),
+            _check_logits(model, reference, limit),
             _check_answer(model, reference, end_of_turn, stop_ids, on_token),
         )
     finally:

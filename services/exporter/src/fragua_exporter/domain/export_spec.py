@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
 
 from fragua_platform.errors import InvalidInput, Violation
 
@@ -19,6 +20,36 @@ class Quantization(StrEnum):
     BF16 = "bf16"
     Q8_0 = "q8_0"
     """Blocks of 32 weights, 8 bits each, with one 16-bit scale: about half of f16."""
+    Q6_K = "q6_k"
+    """Blocks of 256 weights with scales inside, 6.6 bits each. The K types below mix several of these."""
+    Q5_K_M = "q5_k_m"
+    """About 5.7 bits a weight: 5 bits, and 6 where it tells most."""
+    Q4_K_M = "q4_k_m"
+    """About 4.8 bits a weight: the usual choice for a laptop."""
+    Q4_0 = "q4_0"
+    """Blocks of 32 weights, 4 bits each, with one 16-bit scale: the oldest and the fastest on some machines."""
+
+
+@dataclass(frozen=True)
+class DivergenceLimit:
+    """How far a file may be from the trained model, in nats per token."""
+
+    mean_kl: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    max_kl: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+DIVERGENCE_LIMITS: Mapping[Quantization, DivergenceLimit] = {
+    Quantization.F32: DivergenceLimit(mean_kl=1e-5, max_kl=1e-4),
+    Quantization.F16: DivergenceLimit(mean_kl=1e-3, max_kl=1e-2),
+    Quantization.BF16: DivergenceLimit(mean_kl=1e-2, max_kl=1e-1),
+    Quantization.Q8_0: DivergenceLimit(mean_kl=5e-2, max_kl=5e-1),
+    Quantization.Q6_K: DivergenceLimit(mean_kl=1e-1, max_kl=1.0),
+    Quantization.Q5_K_M: DivergenceLimit(mean_kl=3e-1, max_kl=3.0),
+    Quantization.Q4_K_M: DivergenceLimit(mean_kl=1.0, max_kl=8.0),
+    Quantization.Q4_0: DivergenceLimit(mean_kl=1.5, max_kl=10.0),
+}
+"""What a spec that says nothing else allows. Rounding alone stays well below, even in random models, which are far more
+sensitive than trained ones; a wrong layout or a forgotten adapter lies far above those of 8 bits and more."""
 
 
 class SamplingParameters(BaseModel):
@@ -38,34 +69,50 @@ ProvenanceValue = Annotated[str, StringConstraints(max_length=2048)]
 
 
 class ExportSpec(BaseModel):
-    """One adapter, merged into its base and written once per quantization."""
+    """One adapter, merged into its base and written once per quantization, and on request in other forms."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model_name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
     """Names the files (`<model_name>-<quantization>.gguf`) and the model inside Ollama."""
-    quantizations: Annotated[tuple[Quantization, ...], Field(max_length=len(Quantization))]
-    """At least one, each once. The first one is the file that the Modelfile runs."""
+    merged_model: bool = False
+    """Also the merged model as safetensors in the base's own precision, which transformers loads."""
+    adapter_gguf: bool = False
+    """Also the adapter alone as a GGUF LoRA, for llama.cpp's `--lora`."""
+    quantizations: Annotated[tuple[Quantization, ...], Field(max_length=len(Quantization), validate_default=True)] = ()
+    """Each once, none only beside another form. The first one is the file that the Modelfile runs."""
     system_prompt: Annotated[str, StringConstraints(max_length=16_384)] = ""
     """Written into the Modelfile and used for the probe; empty leaves SYSTEM out."""
     parameters: SamplingParameters = SamplingParameters()
     probe_prompt: Annotated[str, StringConstraints(min_length=1, max_length=8_192)]
     """A question of the model's own subject; every written file must answer it before it is published."""
     probe_max_tokens: Annotated[int, Field(ge=1, le=512)] = 64
+    limits: dict[Quantization, DivergenceLimit] = {}
+    """The branch's own policy, where it differs from `DIVERGENCE_LIMITS`."""
+    importance: bool = False
+    """`inputs/importance/train.jsonl` tells which weights the formats below 8 bits must keep best."""
+    task_rows: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """When above 0, every file answers so many rows of `inputs/task/validation.jsonl`."""
+    license: Annotated[str, StringConstraints(max_length=65_536)] = ""
     provenance: Annotated[dict[ProvenanceKey, ProvenanceValue], Field(max_length=64)] = {}
     """Where base, adapter and data came from; copied to `export_info.json` as it is."""
 
     @field_validator("quantizations")
     @classmethod
-    def _at_least_one_and_each_once(cls, quantizations: tuple[Quantization, ...]) -> tuple[Quantization, ...]:
-        if not quantizations:
-            raise ValueError(f"name at least one of {', '.join(Quantization)}")
+    def _something_and_each_once(
+        cls, quantizations: tuple[Quantization, ...], info: ValidationInfo
+    ) -> tuple[Quantization, ...]:
+        if not (quantizations or info.data.get("merged_model") or info.data.get("adapter_gguf")):
+            raise ValueError(f"name at least one of {', '.join(Quantization)}, or ask for merged_model or adapter_gguf")
         if len(set(quantizations)) < len(quantizations):
             raise ValueError("each quantization may be named once")
         return quantizations
 
     def file_name(self, quantization: Quantization) -> str:
         return f"{self.model_name}-{quantization.value}.gguf"
+
+    def limit(self, quantization: Quantization) -> DivergenceLimit:
+        return self.limits.get(quantization, DIVERGENCE_LIMITS[quantization])
 
 
 def parse_export_spec(document: Mapping[str, Any]) -> ExportSpec:
