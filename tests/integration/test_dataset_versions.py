@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fragua.common.v1 import job_pb2
 from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2
 from fragua_platform.errors import AlreadyExists, FailedPrecondition, InvalidInput, NotFound
+from tests.chain import Chain
 from tests.dataset_client import DatasetClient, new_request_id, state_of
 from tests.embedded import EmbeddedSuite
 
+TINY_BASE = Path(__file__).parents[2] / "examples/tiny-base"
 _branches = itertools.count(1)
 
 PROVERBS = [
@@ -311,6 +315,25 @@ async def test_everything_that_is_wrong_with_the_options_is_told_before_a_byte_i
         await client.import_rows("refranes", proverbs(), **options)
     assert fields(refused.value) == {"header.options.profile_yaml", "header.options.tokenizers[0].base_model"}
     assert len(suite.files("artifacts/uploads")) == taken
+
+
+async def test_rows_that_a_base_model_would_cut_are_told(suite: EmbeddedSuite, client: DatasetClient) -> None:
+    async def ignore(_service: str, _status: job_pb2.JobStatus) -> None:
+        """Nobody is watching."""
+
+    chain = Chain(suite.endpoint, ignore)
+    base = await chain.import_base(TINY_BASE)
+    await chain.close()
+    uses = [{"base_model": base.name, "max_length": length} for length in (16, 4096)]
+
+    version = await client.import_rows("refranes", proverbs(), tokenizers=uses)
+
+    assert state_of(version) == "READY"
+    assert [use.base_model for use in version.options.tokenizers] == [base.name] * 2
+    cut, whole = version.truncation
+    assert (cut.tokenizer, cut.max_length, cut.rows_cut) == (base.name, 16, 10)
+    assert (whole.max_length, whole.rows_cut, whole.longest) == (4096, 0, cut.longest)
+    assert "TRUNCATED_ANSWER" in {problem.code for problem in await client.problems(version)}
 
 
 async def test_a_profile_of_ones_own_decides_what_is_an_error(client: DatasetClient) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from fragua_dataset.application.versions import VersionRecords
+from fragua_dataset.domain.counterparts import comparison_for
 from fragua_dataset.domain.dataset import ROW_FILES, rejected_prefix, version_prefix
-from fragua_dataset.domain.version import Findings, Version
+from fragua_dataset.domain.version import Findings, require_files
 from fragua_dataset.domain.version_order import TokenizerSource, VersionOrder
 from fragua_dataset.domain.version_report import VersionReport
 from fragua_dataset.domain.version_spec import Counterpart
@@ -72,13 +73,15 @@ class VersionWork:
 
     async def _fetch_counterparts(self, branch: str, order: VersionOrder, folder: Path) -> tuple[Counterpart, ...]:
         usable = await self._database.run(lambda connection: self._records.latest_usable(connection, branch))
-        chosen = _to_compare_with(order, usable, self._max_counterparts, self._max_counterpart_bytes)
+        comparison = comparison_for(order, usable, most=self._max_counterparts, most_bytes=self._max_counterpart_bytes)
+        for version in comparison.left_out:
+            log.warning("counterpart_left_out", dataset=order.dataset, counterpart=version.name)
         counterparts = []
-        for number, version in enumerate(chosen):
+        for number, version in enumerate(comparison.counterparts):
+            bundle = require_files(version)
             name = f"c{number}"
-            if version.bundle:
-                await self._fetch_rows(version.bundle.prefix, version.bundle.manifest_sha256, folder / name)
-                counterparts.append(Counterpart(folder=name, version=version.name, evaluation=version.evaluation))
+            await self._fetch_rows(bundle.prefix, bundle.manifest_sha256, folder / name)
+            counterparts.append(Counterpart(folder=name, version=version.name, evaluation=version.evaluation))
         return tuple(counterparts)
 
     async def publish(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
@@ -111,28 +114,6 @@ class VersionWork:
 
     def record_metrics(self, connection: Connection, job: Job, step: int, metrics: Mapping[str, float]) -> None:
         """Versions measure nothing but their progress."""
-
-
-def _to_compare_with(order: VersionOrder, usable: Sequence[Version], most: int, most_bytes: int) -> Sequence[Version]:
-    """Versions of other datasets, within limits.
-
-    What the rows themselves went through holds them too, of course; it counts only where one is to evaluate with and
-    the other to train on.
-    """
-    chosen: list[Version] = []
-    room = most_bytes
-    for version in sorted(usable, key=lambda version: not version.evaluation):
-        if version.dataset == order.dataset and version.evaluation == order.spec.evaluation:
-            continue
-        if version.evaluation == order.spec.evaluation and not {*version.lineage}.isdisjoint(order.lineage):
-            continue
-        size = sum(file.size for file in version.bundle.manifest.files) if version.bundle else 0
-        if len(chosen) == most or size > room:
-            log.warning("counterpart_left_out", dataset=order.dataset, counterpart=version.name, bytes=size)
-            continue
-        room -= size
-        chosen.append(version)
-    return chosen
 
 
 def provenance_of(job: Job) -> dict[str, str]:

@@ -141,9 +141,12 @@ class Versions:
     async def watch(self, name: str) -> AsyncIterator[VersionAndJob]:
         """The version now and after every change of its job, until that has ended."""
         await self.get(name)
-        async for job in self._desk.watch(name):
+        async for _ in self._desk.watch(name):
+            # The job and its version as they are together; the job alone may be a step behind.
             found = await self.get(name)
-            yield VersionAndJob(found.version, job)
+            yield found
+            if found.job.state.terminal:
+                return
 
     async def cancel(self, name: str) -> VersionAndJob:
         await self.get(name)
