@@ -23,6 +23,7 @@ from fragua_dataset.application.derivations import Derivations
 from fragua_dataset.application.diffs import Diffs
 from fragua_dataset.application.downloads import Downloads
 from fragua_dataset.application.feedback import Feedback
+from fragua_dataset.application.importable_objects import ImportableObjects, StorePlace
 from fragua_dataset.application.imports import Imports
 from fragua_dataset.application.policies import Policies, packaged_policy
 from fragua_dataset.application.review import Reviews
@@ -31,6 +32,7 @@ from fragua_dataset.application.rows import Rows
 from fragua_dataset.application.scheduler import Scheduler
 from fragua_dataset.application.treatment import Treatments
 from fragua_dataset.application.triggers import Triggers
+from fragua_dataset.application.uploads import Uploads
 from fragua_dataset.application.verification import Verifications
 from fragua_dataset.application.versions import Versions
 from fragua_dataset.conversion_work import ConversionWork
@@ -58,13 +60,17 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
     policies = Policies(database, PolicyTable(packaged_policy()))
     treatments = Treatments(store, policies.policy_of)
     data_dir = Path(settings.data_dir)
+    uploads = Uploads(store, data_dir / "uploads", settings.max_upload_bytes)
+    objects = ImportableObjects(
+        store, StorePlace.of(settings.artifacts_url), settings.import_folders, settings.max_upload_bytes
+    )
     conversions = Conversions(conversion_desk, versions)
     row_files = RowFiles(store, data_dir / "rows", settings.max_row_file_bytes)
     servicer = DatasetServicer(  # type: ignore[abstract]
         branches,
         policies,
         versions,
-        Imports(versions, branches, treatments, store, data_dir / "uploads", settings.max_upload_bytes),
+        Imports(versions, branches, treatments, uploads, objects),
         Derivations(versions, treatments),
         Reviews(database, records, versions),
         Verifications(versions, store, policies.policy_of, data_dir / "verifications"),
@@ -111,7 +117,7 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
         jobs=jobs,
         kinds={"version": work, "conversion": ConversionWork(store)},
         reactions=reactions(triggers),
-        loops=[Scheduler(branches, consolidations, triggers).run],
+        loops=[Scheduler(branches, consolidations, triggers).run, uploads.collect],
     )
 
 

@@ -14,7 +14,9 @@ class DatasetSettings(PlatformSettings):
 
     port: int = Field(default=7440, ge=0, le=65535)
     max_upload_bytes: int = Field(default=8 * 1024**3, gt=0)
-    """Largest file that `ImportDataset` takes."""
+    """Largest file that `ImportDataset` and `ImportDatasetObject` take."""
+    import_prefixes: str = "incoming/"
+    """Folders of the artifact store, with commas between them, whose objects `ImportDatasetObject` takes."""
     max_attempts: int = Field(default=5, ge=1, le=100)
     """Attempts that may crash or lose a dependency before a job fails for good."""
     max_counterparts: int = Field(default=50, ge=0, le=256)
@@ -23,3 +25,7 @@ class DatasetSettings(PlatformSettings):
     """Their size together; those to evaluate with come first, then the newest."""
     max_row_file_bytes: int = Field(default=4 * 1024**3, ge=0)
     """Room below `data_dir` for the rows of versions that somebody looks into; one larger version is held all the same."""
+
+    @property
+    def import_folders(self) -> tuple[str, ...]:
+        return tuple(folder.strip() for folder in self.import_prefixes.split(","))

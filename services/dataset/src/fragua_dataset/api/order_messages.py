@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2
 from fragua_dataset.application.derivations import Filter, Fix, Merge, Split
 from fragua_dataset.application.imports import ImportRequest
+from fragua_dataset.application.uploads import Announcement
 from fragua_dataset.domain.selection import RowFilter
 from fragua_dataset.domain.version_order import TokenizerUse, VersionOptions, VersionOrder
 from fragua_dataset.domain.version_spec import Fixer
@@ -54,8 +55,26 @@ def import_from_header(header: dataset_service_pb2.ImportDatasetHeader) -> Impor
         request_id=header.request_id,
         filename=header.filename,
         options=options_from_message(header.options),
+    )
+
+
+def announcement_from_header(header: dataset_service_pb2.ImportDatasetHeader) -> Announcement:
+    return Announcement(
+        dataset=header.parent,
+        request_id=header.request_id,
         size=header.size_bytes if header.HasField("size_bytes") else None,
         sha256=header.sha256,
+        resumable=header.resumable,
+        offset=header.offset,
+    )
+
+
+def import_from_object(request: dataset_service_pb2.ImportDatasetObjectRequest) -> ImportRequest:
+    return ImportRequest(
+        dataset=request.parent,
+        request_id=request.request_id,
+        filename=request.object_uri.rpartition("/")[2][:255],
+        options=options_from_message(request.options),
     )
 
 

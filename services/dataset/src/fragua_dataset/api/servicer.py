@@ -9,6 +9,7 @@ from fragua_dataset.api.derivation_calls import DerivationCalls
 from fragua_dataset.api.policy_calls import PolicyCalls
 from fragua_dataset.api.review_calls import ReviewCalls
 from fragua_dataset.api.row_calls import RowCalls
+from fragua_dataset.api.upload_calls import UploadCalls
 from fragua_dataset.api.version_calls import VersionCalls
 from fragua_dataset.application.branches import BranchDirectory
 from fragua_dataset.application.conversions import Conversions
@@ -26,6 +27,7 @@ from fragua_dataset.application.versions import Versions
 class DatasetServicer(
     BranchCalls,
     PolicyCalls,
+    UploadCalls,
     VersionCalls,
     DerivationCalls,
     ReviewCalls,

@@ -1,4 +1,4 @@
-"""Calls that make dataset versions and look at them."""
+"""Calls that look at dataset versions while they are made and afterwards."""
 
 from __future__ import annotations
 
@@ -9,28 +9,15 @@ import grpc
 
 from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2
 from fragua_dataset.api.messages import problem_to_message
-from fragua_dataset.api.order_messages import import_from_header
 from fragua_dataset.api.version_messages import version_to_message
-from fragua_dataset.application.imports import Imports
 from fragua_dataset.application.versions import Versions
-from fragua_platform.errors import InvalidInput, Violation
 from fragua_platform.paging import page_request
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class VersionCalls:
-    _imports: Imports
     _versions: Versions
-
-    async def ImportDataset(
-        self, request_iterator: AsyncIterator[dataset_service_pb2.ImportDatasetRequest], context: Context
-    ) -> dataset_pb2.DatasetVersion:
-        first = await anext(aiter(request_iterator), None)
-        if first is None or first.WhichOneof("payload") != "header":
-            raise InvalidInput("no header", violations=[Violation("header", "must be the first message of the stream")])
-        version = await self._imports.import_stream(import_from_header(first.header), _chunks(request_iterator))
-        return version_to_message(version)
 
     async def GetDatasetVersion(
         self, request: dataset_service_pb2.GetDatasetVersionRequest, context: Context
@@ -71,10 +58,3 @@ class VersionCalls:
         self, request: dataset_service_pb2.CancelDatasetImportRequest, context: Context
     ) -> dataset_pb2.DatasetVersion:
         return version_to_message(await self._versions.cancel(request.name))
-
-
-async def _chunks(requests: AsyncIterator[dataset_service_pb2.ImportDatasetRequest]) -> AsyncIterator[bytes]:
-    async for request in requests:
-        if request.WhichOneof("payload") != "chunk":
-            raise InvalidInput("two headers", violations=[Violation("header", "must come once, first")])
-        yield request.chunk

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from fragua_dataset.application.branches import BranchDirectory
+from fragua_dataset.application.importable_objects import ImportableObjects
 from fragua_dataset.application.treatment import Treatments
+from fragua_dataset.application.uploads import Announcement, KeptUpload, Uploads
 from fragua_dataset.application.versions import VersionAndJob, Versions
 from fragua_dataset.domain.version import Origin
 from fragua_dataset.domain.version_order import SourceObject, VersionOptions, VersionOrder
-from fragua_dataset.uploads import receive_upload
-from fragua_platform.artifacts.store import ArtifactStore
 
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """The header of an upload."""
+    """What a client asks for, wherever the file is."""
 
     dataset: str
     """`branches/{branch}/datasets/{dataset}`"""
     request_id: str
     filename: str
     options: VersionOptions = field(default_factory=VersionOptions)
-    size: int | None = None
-    sha256: str = ""
 
     @property
     def branch(self) -> str:
@@ -51,32 +48,35 @@ class Imports:
         versions: Versions,
         branches: BranchDirectory,
         treatments: Treatments,
-        store: ArtifactStore,
-        uploads: Path,
-        max_upload_bytes: int,
+        uploads: Uploads,
+        objects: ImportableObjects,
     ) -> None:
         self._versions = versions
         self._branches = branches
         self._treatments = treatments
-        self._store = store
         self._uploads = uploads
-        self._max_upload_bytes = max_upload_bytes
+        self._objects = objects
 
-    async def import_stream(self, request: ImportRequest, chunks: AsyncIterator[bytes]) -> VersionAndJob:
+    async def import_stream(
+        self, request: ImportRequest, announced: Announcement, chunks: AsyncIterator[bytes]
+    ) -> VersionAndJob:
         """Take in a file and queue its validation; answers when the bytes are safe in the store."""
-        await self._branches.get(request.branch)
         # Whoever asks for something that cannot be shall not first send a file of gigabytes.
-        await self._treatments.of(request.branch, request.options, within="header.options.")
-        ref = await receive_upload(
-            chunks,
-            self._store,
-            prefix=f"uploads/{request.branch}",
-            directory=self._uploads,
-            limit=self._max_upload_bytes,
-            size=request.size,
-            sha256=request.sha256,
-        )
-        return await self.import_stored(request, SourceObject(key=ref.key, size=ref.size, sha256=ref.sha256))
+        await self._check(request, within="header.options.")
+        return await self.import_stored(request, await self._uploads.receive(announced, chunks))
+
+    async def kept_upload(self, dataset: str, request_id: str) -> KeptUpload:
+        """What came of a resumable stream so far; `NotFound` when nothing is kept."""
+        return await self._uploads.kept(dataset, request_id)
+
+    async def import_object(self, request: ImportRequest, uri: str, sha256: str) -> VersionAndJob:
+        """Queue the validation of an object that somebody else put into the store."""
+        await self._check(request, within="options.")
+        return await self.import_stored(request, await self._objects.find(uri, sha256))
+
+    async def _check(self, request: ImportRequest, *, within: str) -> None:
+        await self._branches.get(request.branch)
+        await self._treatments.of(request.branch, request.options, within=within)
 
     async def import_stored(
         self, request: ImportRequest, source: SourceObject, *, origin: Origin = Origin.IMPORT
