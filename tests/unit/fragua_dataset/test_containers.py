@@ -267,7 +267,8 @@ def test_an_archive_may_not_hold_more_than_its_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason", "name"),
     [
-        (b"PAR1....", "UNSUPPORTED_FORMAT", "Parquet"),
+        (b"PAR1....", "CORRUPT_PARQUET", "Parquet"),
+        (gzip.compress(b"PAR1...."), "UNSUPPORTED_FORMAT", "Parquet"),
         (b"PK\x03\x04....", "UNSUPPORTED_FORMAT", "zip"),
         (gzip.compress(gzip.compress(b"{}")), "UNSUPPORTED_FORMAT", "gzip archive inside another"),
         ("{}".encode("utf-16"), "UNSUPPORTED_ENCODING", "iconv -f UTF-16 -t UTF-8"),

@@ -13,6 +13,7 @@ from fragua_dataset.ingestion.json_lines import PlainBlock, json_line_keys, json
 from fragua_dataset.ingestion.records import Record
 from fragua_platform.errors import InvalidData
 
+PARQUET_MAGIC = b"PAR1"
 _UTF8_BOM = b"\xef\xbb\xbf"
 _OTHER_FORMATS = {
     b"\x1f\x8b": "a gzip archive inside another archive",
@@ -20,7 +21,7 @@ _OTHER_FORMATS = {
     b"BZh": "a bzip2 archive",
     b"\xfd7zXZ": "an xz archive",
     b"PK\x03\x04": "a zip archive or an Office file",
-    b"PAR1": "a Parquet file",
+    PARQUET_MAGIC: "a Parquet file, which packs its columns itself, in an archive or under the name of another format",
 }
 """First bytes of what people upload besides."""
 
@@ -57,7 +58,7 @@ def _refuse_other_formats(sample: bytes) -> None:
     for magic, name in _OTHER_FORMATS.items():
         if sample.startswith(magic):
             raise InvalidData(
-                f"the file is {name}, expected JSON Lines, a JSON array or CSV, plain or in gzip or zstd",
+                f"the file is {name}, expected JSON Lines, a JSON array or CSV, plain or in gzip or zstd, or Parquet",
                 reason="UNSUPPORTED_FORMAT",
             )
 

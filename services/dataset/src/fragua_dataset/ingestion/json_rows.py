@@ -45,7 +45,7 @@ def parse_value(text: bytes, max_depth: int) -> tuple[Any, list[Flaw]]:
         value = _parse_slowly(text)
     except _Unreadable as unreadable:
         return None, [unreadable.flaw]
-    return value, list(_flaws("", value, max_depth))
+    return value, value_flaws(value, max_depth)
 
 
 def _key_count(value: Any, depth: int) -> int:
@@ -114,6 +114,11 @@ def _parse_slowly(row: bytes) -> Any:
         raise _Unreadable(ProblemCode.INVALID_JSON, message, hint) from broken
     except RecursionError as endless:
         raise _Unreadable(ProblemCode.TOO_DEEP, "the objects nest without end", "flatten the row") from endless
+
+
+def value_flaws(value: Any, max_depth: int) -> list[Flaw]:
+    """What no JSON should hold: repeated keys, numbers that are none, halves of characters, endless depth."""
+    return list(_flaws("", value, max_depth))
 
 
 def _flaws(pointer: str, value: Any, depth: int) -> Iterator[Flaw]:

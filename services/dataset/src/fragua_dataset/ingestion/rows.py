@@ -9,11 +9,11 @@ from typing import Protocol
 
 from fragua_dataset.domain.version_report import FileReport
 from fragua_dataset.domain.version_spec import VersionSpec
-from fragua_dataset.ingestion.containers import read_keys, read_records
+from fragua_dataset.ingestion.containers import PARQUET_MAGIC, read_keys, read_records
 from fragua_dataset.ingestion.division import Side
 from fragua_dataset.ingestion.json_lines import PlainBlock
 from fragua_dataset.ingestion.problems import Flaw
-from fragua_dataset.ingestion.records import Place
+from fragua_dataset.ingestion.records import Place, Record
 from fragua_dataset.ingestion.shapes import Example, example_from_row, example_of_version
 from fragua_dataset.ingestion.source import SourceFile
 from fragua_dataset.ingestion.versions import ParentRows
@@ -65,12 +65,21 @@ class FileSource:
         return self._file.bytes_read
 
     def arrivals(self, *, keys_only: bool) -> Iterator[Arrival | PlainBlock]:
-        for record in (read_keys if keys_only else read_records)(self._file.text(self._spec), self._spec):
+        for record in self._records(keys_only):
             if isinstance(record, PlainBlock):
                 yield record
             else:
                 found = example_from_row(record.row, self._spec) if isinstance(record.row, dict) else record.row
                 yield Arrival(record.place, found)
+
+    def _records(self, keys_only: bool) -> Iterator[Record | PlainBlock]:
+        if self._spec.format == "parquet" or (self._spec.format == "auto" and self._file.starts_with(PARQUET_MAGIC)):
+            # Imported here because most files are none, and it takes 40 MB.
+            from fragua_dataset.ingestion.parquet_rows import parquet_rows
+
+            return parquet_rows(self._file.path, self._spec, self._file.on_read)
+        text = self._file.text(self._spec)
+        return read_keys(text, self._spec) if keys_only else read_records(text, self._spec)
 
     def report(self) -> FileReport:
         return self._file.report()

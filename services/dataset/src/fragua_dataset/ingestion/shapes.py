@@ -14,7 +14,7 @@ from fragua_dataset.ingestion.conversation import read_messages, read_sharegpt
 from fragua_dataset.ingestion.multiple_choice import read_multiple_choice
 from fragua_dataset.ingestion.problems import Flaw, kind_of, pointer_to, quoted
 from fragua_dataset.ingestion.reading import Checklist, Message, Reading, turns
-from fragua_dataset.ingestion.requirements import RECORD_FIELDS, SECTIONS, read_requirements
+from fragua_dataset.ingestion.requirements import RECORD_FIELDS, read_requirements
 
 _HINT_SHAPES = (
     "rows are {instruction, input, output}, {messages}, {prompt, completion}, {conversations}, "
@@ -38,7 +38,7 @@ _FIELDS: dict[Shape, tuple[str, ...]] = {
     "requirements": ("system", *RECORD_FIELDS),
 }
 FIELDS_OF_ROWS = frozenset(name for fields in _FIELDS.values() for name in fields)
-FIELDS_WITH_STRUCTURE = frozenset({"messages", "conversations", "choices", "metadata", *SECTIONS})
+FIELDS_WITH_STRUCTURE = frozenset({"messages", "conversations", "choices", "metadata"})
 """Where text in a container that knows nothing else is read as JSON."""
 
 

@@ -24,18 +24,21 @@ class SourceFile:
     """`on_read` is called before each buffer of bytes or text is read, so it may report, or stop the import."""
 
     def __init__(self, location: Path, on_read: Callable[[], None]) -> None:
-        path = _only_file(location)
-        self.size = path.stat().st_size
-        self._on_read = on_read
-        self._bytes = _CountedFile(path, on_read)
+        self.path = _only_file(location)
+        self.size = self.path.stat().st_size
+        self.on_read = on_read
+        self._bytes = _CountedFile(self.path, on_read)
         self._text: io.BufferedReader | None = None
 
     def text(self, spec: VersionSpec) -> io.BufferedReader:
         """What the file holds, unpacked when it is an archive."""
         archive = archive_of(self._bytes.start)
-        unpacked = Unpacked(self._bytes, archive, spec, self._on_read) if archive else self._bytes
+        unpacked = Unpacked(self._bytes, archive, spec, self.on_read) if archive else self._bytes
         self._text = io.BufferedReader(unpacked, _BUFFER)
         return self._text
+
+    def starts_with(self, magic: bytes) -> bool:
+        return self._bytes.start.startswith(magic)
 
     @property
     def bytes_read(self) -> int:
