@@ -63,15 +63,13 @@ class FeedbackSite:
         self.branches = BranchDirectory(database, BranchTable())
         self.versions = Versions(database, self.jobs, desk, self.branches, records, self.store)
         self.policies = Policies(database, PolicyTable(packaged_policy()))
-        attempts, ratings = AttemptTable(outbox), RatingTable()
-        self.feedback = Feedback(database, self.branches, self.policies, attempts, ratings)
+        attempts = AttemptTable(outbox)
+        self.feedback = Feedback(database, self.branches, self.policies, attempts, RatingTable())
         self.triggers = Triggers(database, self.branches, TriggerTable(outbox), attempts, clock)
         self.consolidations = Consolidations(
             database,
             self.policies,
             ConsolidationTable(),
-            attempts,
-            ratings,
             self.triggers,
             self.versions,
             Treatments(self.store, self.policies.policy_of),

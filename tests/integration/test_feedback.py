@@ -190,6 +190,8 @@ async def test_one_exercise_type_can_be_consolidated_alone(site: FeedbackSite) -
     progress = await site.feedback.progress(BRANCH)
     assert {each.exercise_type: each.new_samples for each in progress.exercise_types} == {"open": 1, "oral": 0}
     assert not progress.cycles, "a cycle is one of the whole branch"
+    with pytest.raises(AlreadyExists, match="oral"):
+        await consolidate(site, "r1", "open")
 
 
 async def test_the_schedule_consolidates_once_for_each_point_over_several_replicas(

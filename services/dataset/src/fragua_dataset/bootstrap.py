@@ -79,21 +79,19 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
         conversions,
         Downloads(versions, conversions, store),
     )
-    attempts, ratings = AttemptTable(outbox), RatingTable()
+    attempts = AttemptTable(outbox)
     triggers = Triggers(database, branches, TriggerTable(outbox), attempts)
     consolidations = Consolidations(
         database,
         policies,
         ConsolidationTable(),
-        attempts,
-        ratings,
         triggers,
         versions,
         treatments,
         store,
         data_dir / "consolidations",
     )
-    feedback = Feedback(database, branches, policies, attempts, ratings)
+    feedback = Feedback(database, branches, policies, attempts, RatingTable())
     work = VersionWork(database, records, store, settings.max_counterparts, settings.max_counterpart_bytes)
     return Service(
         name="dataset",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
@@ -17,13 +16,12 @@ from fragua_dataset.adapters.feedback_tables import (
     samples,
     user_branch_progress,
 )
-from fragua_dataset.domain.attempts import AccuracyCycle, Attempt, ExerciseTypeProgress, Snapshot, Tally, sample_row
+from fragua_dataset.domain.attempts import AccuracyCycle, Attempt, ExerciseTypeProgress, Snapshot, Tally
 from fragua_platform.events.cloudevents import new_event
 from fragua_platform.events.outbox import Outbox
 from fragua_platform.telemetry import current_traceparent
 
 _INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-_ROWS_AT_ONCE = 1000
 
 
 class AttemptTable:
@@ -65,26 +63,6 @@ class AttemptTable:
         query = accuracy_cycles.select().where(accuracy_cycles.c.branch == branch)
         rows = connection.execute(query.order_by(accuracy_cycles.c.number.desc()).limit(limit))
         return [AccuracyCycle(row.branch, row.number, row.ended, row.attempts, row.mean_accuracy) for row in rows]
-
-    def sample_rows(
-        self, connection: Connection, branch: str, exercise_type: str, consolidation: int
-    ) -> Iterator[dict[str, Any]]:
-        """All samples of a type up to a consolidation, always in the same order; a few at a time in memory."""
-        kept = user_branch_progress.c
-        query = (
-            sa.select(samples.c.attempt_id, samples.c.accuracy, kept.dataset_snapshot)
-            .join_from(samples, user_branch_progress, sa.and_(*_same_attempt()))
-            .where(samples.c.branch == branch, samples.c.exercise_type == exercise_type)
-            .where(samples.c.consolidation <= consolidation)
-            .order_by(samples.c.consolidation, samples.c.attempt_id)
-        )
-        for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query):
-            yield sample_row(row.attempt_id, exercise_type, row.accuracy, Snapshot(**row.dataset_snapshot))
-
-
-def _same_attempt() -> Sequence[sa.ColumnElement[bool]]:
-    kept = user_branch_progress.c
-    return [samples.c.branch == kept.branch, samples.c.attempt_id == kept.attempt_id]
 
 
 def _remember(connection: Connection, branch: str, batch: Sequence[Attempt]) -> Sequence[Attempt]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +15,14 @@ from fragua_dataset.adapters.feedback_tables import (
     exercise_type_progress,
     output_ratings,
     samples,
+    user_branch_progress,
 )
 from fragua_dataset.adapters.locks import lock_branch
-from fragua_dataset.domain.attempts import POOL_DATASET
+from fragua_dataset.adapters.ratings import rating_from
+from fragua_dataset.domain.attempts import POOL_DATASET, Snapshot, pooled_row, sample_row
 from fragua_dataset.domain.consolidation import Consolidation
+
+_ROWS_AT_ONCE = 1000
 
 
 class ConsolidationTable:
@@ -70,6 +74,11 @@ class ConsolidationTable:
         if branch is not None:
             query = query.where(table.branch == branch)
         return [_consolidation(row) for row in connection.execute(query.order_by(table.branch, table.number))]
+
+    def rows(self, connection: Connection, begun: Consolidation, dataset: str) -> Iterator[dict[str, Any]]:
+        """All that was taken in for a dataset so far, always in the same order; a few at a time in memory."""
+        reading = connection.execution_options(yield_per=_ROWS_AT_ONCE)
+        return _pooled_rows(reading, begun) if dataset == POOL_DATASET else _sample_rows(reading, begun, dataset)
 
 
 def _consolidation(row: sa.Row[Any]) -> Consolidation:
@@ -135,3 +144,24 @@ def _end_cycle(connection: Connection, begun: Consolidation, exercise_types: Seq
         )
     )
     connection.execute(counts.update().where(of_branch).values(cycle_attempts=0, cycle_accuracy_sum=0.0))
+
+
+def _sample_rows(reading: Connection, begun: Consolidation, exercise_type: str) -> Iterator[dict[str, Any]]:
+    kept = user_branch_progress.c
+    same_attempt = sa.and_(samples.c.branch == kept.branch, samples.c.attempt_id == kept.attempt_id)
+    query = (
+        sa.select(samples.c.attempt_id, samples.c.accuracy, kept.dataset_snapshot)
+        .join_from(samples, user_branch_progress, same_attempt)
+        .where(samples.c.branch == begun.branch, samples.c.exercise_type == exercise_type)
+        .where(samples.c.consolidation <= begun.number)
+        .order_by(samples.c.consolidation, samples.c.attempt_id)
+    )
+    for row in reading.execute(query):
+        yield sample_row(row.attempt_id, exercise_type, row.accuracy, Snapshot(**row.dataset_snapshot))
+
+
+def _pooled_rows(reading: Connection, begun: Consolidation) -> Iterator[dict[str, Any]]:
+    table = output_ratings.c
+    query = output_ratings.select().where(table.branch == begun.branch, table.consolidation <= begun.number)
+    for row in reading.execute(query.order_by(table.consolidation, table.created, table.id)):
+        yield pooled_row(rating_from(row))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,10 +9,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from fragua_dataset.adapters.feedback_tables import output_ratings
-from fragua_dataset.domain.attempts import OutputRating, pooled_row
+from fragua_dataset.domain.attempts import OutputRating
 
 _INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-_ROWS_AT_ONCE = 1000
 
 
 class RatingTable:
@@ -26,7 +24,7 @@ class RatingTable:
         connection.execute(insert.on_conflict_do_nothing())
         table = output_ratings.c
         same_request = sa.and_(table.branch == rating.branch, table.request_id == rating.request_id)
-        return _rating(connection.execute(output_ratings.select().where(same_request)).one())
+        return rating_from(connection.execute(output_ratings.select().where(same_request)).one())
 
     def counts(self, connection: Connection, branch: str) -> tuple[int, int]:
         """Outputs in the pool that wait for the next consolidation, and all that were rated."""
@@ -36,14 +34,6 @@ class RatingTable:
         pooled, rated = connection.execute(query).one()
         return pooled, rated
 
-    def pooled_rows(self, connection: Connection, branch: str, consolidation: int) -> Iterator[dict[str, Any]]:
-        """The pool up to a consolidation, always in the same order; a few at a time in memory."""
-        table = output_ratings.c
-        query = output_ratings.select().where(table.branch == branch, table.consolidation <= consolidation)
-        query = query.order_by(table.consolidation, table.created, table.id)
-        for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query):
-            yield pooled_row(_rating(row))
 
-
-def _rating(row: sa.Row[Any]) -> OutputRating:
+def rating_from(row: sa.Row[Any]) -> OutputRating:
     return OutputRating(**{name: getattr(row, name) for name in OutputRating.__dataclass_fields__})

@@ -15,16 +15,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import structlog
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.engine import Connection
 
-from fragua_dataset.application.feedback import AttemptRecords, RatingRecords
 from fragua_dataset.application.policies import Policies
 from fragua_dataset.application.schedule import last_point
 from fragua_dataset.application.treatment import Treatments
 from fragua_dataset.application.triggers import Clock, Triggers, utc_now
 from fragua_dataset.application.versions import VersionAndJob, Versions
-from fragua_dataset.domain.attempts import POOL_DATASET
 from fragua_dataset.domain.consolidation import Consolidation
 from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.domain.selection import RowFilter
@@ -33,6 +32,9 @@ from fragua_dataset.domain.version_order import SourceObject, VersionOptions, Ve
 from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.database import Database
+from fragua_platform.errors import AlreadyExists
+
+log = structlog.get_logger()
 
 _LONGEST_LINE = 16 * 2**20
 """More than the largest attempt makes, however much of it JSON has to escape."""
@@ -57,6 +59,10 @@ class ConsolidationRecords(Protocol):
         """Of all branches, or of one; in the order in which they began."""
         ...
 
+    def rows(self, connection: Connection, begun: Consolidation, dataset: str) -> Iterator[dict[str, Any]]:
+        """All that was taken in for a dataset so far, always in the same order; a few at a time in memory."""
+        ...
+
 
 class _Asked(BaseModel):
     """What makes two orders the same version."""
@@ -73,8 +79,6 @@ class Consolidations:
         database: Database,
         policies: Policies,
         records: ConsolidationRecords,
-        attempts: AttemptRecords,
-        ratings: RatingRecords,
         triggers: Triggers,
         versions: Versions,
         treatments: Treatments,
@@ -86,8 +90,6 @@ class Consolidations:
         self._database = database
         self._policies = policies
         self._records = records
-        self._attempts = attempts
-        self._ratings = ratings
         self._triggers = triggers
         self._versions = versions
         self._treatments = treatments
@@ -114,12 +116,21 @@ class Consolidations:
 
     async def _begin(self, branch: str, cause: str, exercise_type: str) -> None:
         def begin(connection: Connection) -> None:
-            if self._records.find(connection, branch, cause):
-                return
-            _, first = self._records.begin(connection, branch, cause, exercise_type, self._clock())
-            if first and not exercise_type:
+            # Most often it is known, and then nobody has to wait for anybody.
+            begun, first = self._records.find(connection, branch, cause), False
+            if begun is None:
+                begun, first = self._records.begin(connection, branch, cause, exercise_type, self._clock())
+            if begun.exercise_type != exercise_type:
+                raise AlreadyExists(
+                    f"request_id of {cause!r} was used for {begun.exercise_type or 'the whole branch'}; use a new one",
+                    reason="REQUEST_ID_REUSED",
+                )
+            if first:
                 # An accuracy cycle may have ended with it.
                 self._triggers.judge_branch(connection, branch)
+                log.info(
+                    "consolidation_begun", branch=branch, number=begun.number, cause=cause, datasets=begun.datasets
+                )
 
         await self._database.run(begin)
 
@@ -161,16 +172,13 @@ class Consolidations:
         self._directory.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self._directory, prefix="consolidation-") as file:
             path = Path(file.name)
-            sha256 = await self._database.run(
-                lambda connection: _write_rows(path, self._rows(connection, begun, dataset))
-            )
+
+            def write(connection: Connection) -> str:
+                return _write_rows(path, self._records.rows(connection, begun, dataset))
+
+            sha256 = await self._database.run(write)
             stored = await self._store.put_file(f"consolidations/{begun.branch}/{sha256}.jsonl", path)
         return SourceObject(key=stored.key, size=stored.size, sha256=stored.sha256)
-
-    def _rows(self, connection: Connection, begun: Consolidation, dataset: str) -> Iterator[dict[str, Any]]:
-        if dataset == POOL_DATASET:
-            return self._ratings.pooled_rows(connection, begun.branch, begun.number)
-        return self._attempts.sample_rows(connection, begun.branch, dataset, begun.number)
 
 
 def _leaving_out_bad_rows(spec: VersionSpec) -> VersionSpec:

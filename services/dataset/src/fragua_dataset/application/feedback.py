@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
@@ -40,12 +40,6 @@ class AttemptRecords(Protocol):
         """Newest first."""
         ...
 
-    def sample_rows(
-        self, connection: Connection, branch: str, exercise_type: str, consolidation: int
-    ) -> Iterator[dict[str, Any]]:
-        """All samples of a type up to a consolidation, always in the same order; a few at a time in memory."""
-        ...
-
 
 class RatingRecords(Protocol):
     """Each call in the caller's transaction."""
@@ -56,10 +50,6 @@ class RatingRecords(Protocol):
 
     def counts(self, connection: Connection, branch: str) -> tuple[int, int]:
         """Outputs in the pool that wait for the next consolidation, and all that were rated."""
-        ...
-
-    def pooled_rows(self, connection: Connection, branch: str, consolidation: int) -> Iterator[dict[str, Any]]:
-        """The pool up to a consolidation, always in the same order; a few at a time in memory."""
         ...
 
 
