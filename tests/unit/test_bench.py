@@ -134,7 +134,7 @@ def test_the_rows_are_of_one_kilobyte_and_one_in_fifty_is_a_repeat(
 
 def test_every_benchmark_has_stages_of_its_own_name(bench: Callable[[str], ModuleType]) -> None:
     stages = [stage.name for name in ("dataset", "export") for stage in bench(name).STAGES]
-    assert stages == ["validate-exact-dedup", "near-dedup", "grpc-import", "gguf-f16"]
+    assert stages == ["validate-exact-dedup", "near-dedup", "peak-rss", "grpc-import", "gguf-f16"]
 
 
 def test_planted_copies_are_as_like_as_they_are_said_to_be(bench: Callable[[str], ModuleType], tmp_path: Path) -> None:
