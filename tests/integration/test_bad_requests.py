@@ -175,7 +175,9 @@ async def test_an_empty_stream_is_refused(chain: Chain) -> None:
 
 
 async def test_invalid_rows_are_listed_with_line_pointer_and_way_out(chain: Chain) -> None:
-    rows = b'{"instruction":"\xc2\xbfQu\xc3\xa9?","output":"Eso."}\n{"instruction":"","output":"x"}\nnot json\n'
+    good = '{"instruction": "¿Qué es un ñandú?", "output": "Un ave corredora de la pampa."}'
+    empty = '{"instruction": "", "output": "Un ave corredora de la pampa."}'
+    rows = f"{good}\n{empty}\nnot json\n".encode()
     version = await chain.import_dataset(rows)
     assert version.state == dataset_pb2.DATASET_VERSION_STATE_INVALID
     assert version.problem_count == 2

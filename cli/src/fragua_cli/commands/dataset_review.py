@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import getpass
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +31,9 @@ ReviewerOption = Annotated[
 ]
 SampleSeedOption = Annotated[int, typer.Option(min=0, help="The seed of the sample that you looked at.")]
 SampleSizeOption = Annotated[int, typer.Option(min=0, help="Its size; 0 when you looked at none.")]
+
+_VERIFY_SECONDS = 3600.0
+"""Every byte is fetched from the store and read, and a version may have gigabytes."""
 
 
 @client_command(app, "approve")
@@ -116,7 +121,7 @@ async def sign(
     private = read_key(key)
     suite = session.suite
     name = await dataset_version_name(suite, version, branch)
-    found = await suite.call(suite.dataset.VerifyDatasetVersion, calls.VerifyDatasetVersionRequest(name=name))
+    found = await _verified(session, name)
     if found.faults:
         raise FailedPrecondition(
             f"{name} is not what it was; `fragua dataset verify {name}` tells more", reason="TAMPERED"
@@ -137,14 +142,20 @@ async def sign(
 @client_command(app, "verify")
 async def verify(session: Session, version: VersionArgument, branch: BranchOption = "") -> None:
     """Read every byte of a version again: digests, each row's id, signatures. Exits with 2 when something is wrong."""
-    suite = session.suite
-    name = await dataset_version_name(suite, version, branch)
-    found = await suite.call(suite.dataset.VerifyDatasetVersion, calls.VerifyDatasetVersionRequest(name=name))
+    name = await dataset_version_name(session.suite, version, branch)
+    found = await _verified(session, name)
     if session.output.as_json:
         session.output.document(found)
     _tell_verification(session, name, found)
     if not found.intact:
         raise typer.Exit(ExitCode.REFUSED)
+
+
+async def _verified(session: Session, name: str) -> dataset_pb2.DatasetVerification:
+    suite, output = session.suite, session.output
+    verify_version = partial(suite.dataset.VerifyDatasetVersion, timeout=_VERIFY_SECONDS)
+    with output.console.status("reading every row") if output.live else nullcontext():
+        return await suite.call(verify_version, calls.VerifyDatasetVersionRequest(name=name))
 
 
 def _tell(session: Session, version: dataset_pb2.DatasetVersion) -> None:

@@ -122,7 +122,8 @@ def provenance_of(job: Job) -> dict[str, str]:
     provenance = {"dataset_version": job.name, "origin": order.origin.value}
     if order.source:
         provenance["source_sha256"] = order.source.sha256
-    for number, parent in enumerate(order.rows_of):
-        provenance[f"parent_{number}"] = parent.version
-        provenance[f"parent_{number}_manifest_sha256"] = parent.manifest_sha256
+    if order.parents:
+        provenance["parents"] = " ".join(order.parents)
+    for rows in order.rows_of:
+        provenance[f"manifest_sha256 of {rows.version}"] = rows.manifest_sha256
     return provenance

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter, run
 _LONGEST_ROW = 256 * 2**20
 """Several times what a row of an import may have; a file whose line ends were taken away is not read whole."""
 _ROWS_BETWEEN_GLANCES = 4096
+_ID = re.compile("[0-9a-f]{16}")
 
 
 class _Row(msgspec.Struct):
@@ -71,7 +72,10 @@ def _fault_of(line: bytes) -> str:
     if not row.messages:
         return "has no messages"
     actual = id_of(row.messages)
-    return "" if row.id == actual else f"its id is {json.dumps(row.id)[:40]}, and its messages have {actual}"
+    if row.id == actual:
+        return ""
+    # What is no id may be the text of a row, which nobody is shown.
+    return f"its id is {row.id if _ID.fullmatch(row.id) else 'none'}, and its messages have {actual}"
 
 
 if __name__ == "__main__":
