@@ -47,7 +47,9 @@ class Column:
         self._flush()
         if self._mapped is None or len(self._mapped) != self._written:
             # What is empty cannot be mapped.
-            self._mapped = np.memmap(self._path, np.uint64, "r") if self._written else np.empty(0, np.uint64)
+            self._mapped = np.empty(0, np.uint64)
+            if self._written:
+                self._mapped = np.memmap(self._path, np.uint64, "r").view(np.ndarray)
         return self._mapped
 
     def close(self) -> None:
