@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from fragua_dataset.application.policies import PolicyChanged
 from fragua_dataset.domain.attempts import Tally
@@ -135,6 +138,24 @@ async def test_the_branchs_own_policy_says_what_is_accurate_enough(site: Feedbac
 async def test_attempts_of_an_unknown_branch_are_refused(site: FeedbackSite) -> None:
     with pytest.raises(NotFound, match="branches/nadie"):
         await site.feedback.take_in("nadie", [attempt(1)])
+
+
+# R31
+async def test_an_error_of_the_database_quotes_neither_user_nor_answer_nor_output(site: FeedbackSite) -> None:
+    def take_tables_away(connection: Connection) -> None:
+        for table in ("samples", "user_branch_progress", "output_ratings"):
+            connection.execute(sa.text(f"ALTER TABLE {table} RENAME TO {table}_away"))
+
+    await site.database.run(take_tables_away)
+    for breaking in (
+        site.feedback.take_in(BRANCH, [attempt(1, answer="El ornitorrinco.")]),
+        site.feedback.rate(BRANCH, concept="x", output="El ornitorrinco.", rating=5, model="", request_id="q1"),
+    ):
+        with pytest.raises(sa.exc.DBAPIError) as broken:
+            await breaking
+        told = "".join(traceback.format_exception(broken.value))
+        assert "ornitorrinco" not in told
+        assert "usuaria" not in told
 
 
 # --- ratings

@@ -229,6 +229,11 @@ async def test_triggers_are_listed_changed_explained_and_deleted(client: Client)
     await client.triggers.DeleteTrigger(trigger_service_pb2.DeleteTriggerRequest(name=name))
     with pytest.raises(NotFound):
         await client.triggers.GetTrigger(trigger_service_pb2.GetTriggerRequest(name=name))
+    for wrong in ("", "mensual", f"{name}/firings/1"):
+        made.name = wrong
+        with pytest.raises(InvalidInput) as refused:
+            await client.triggers.UpdateTrigger(trigger_service_pb2.UpdateTriggerRequest(trigger=made))
+        assert [violation.field for violation in refused.value.violations] == ["trigger.name"]
     create.trigger.schedule.cron = "mañana por la tarde"
     with pytest.raises(InvalidInput) as refused:
         await client.triggers.CreateTrigger(create)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import grpc
@@ -17,9 +18,12 @@ from fragua_dataset.domain.triggers import (
     ScheduleCondition,
     Trigger,
 )
+from fragua_platform.errors import InvalidInput, Violation
 from fragua_platform.paging import page_request
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+_NAME = re.compile(r"branches/(?P<branch>[a-z0-9-]{1,40})/triggers/(?P<trigger>[a-z0-9-]{1,40})")
 
 
 class TriggerServicer(trigger_service_pb2_grpc.TriggerServiceServicer):
@@ -76,8 +80,11 @@ class TriggerServicer(trigger_service_pb2_grpc.TriggerServiceServicer):
 
 def _ids(name: str) -> tuple[str, str]:
     """Branch and trigger of `branches/{branch}/triggers/{trigger}`."""
-    _, branch, _, trigger = name.split("/")
-    return branch, trigger
+    match = _NAME.fullmatch(name)
+    if match is None:
+        problem = Violation("trigger.name", f"{name!r} is not branches/{{branch}}/triggers/{{trigger}}")
+        raise InvalidInput(problem.description, violations=[problem])
+    return match["branch"], match["trigger"]
 
 
 def _condition(message: trigger_pb2.Trigger) -> Condition:
