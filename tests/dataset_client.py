@@ -42,7 +42,8 @@ class DatasetClient:
 
         async def messages() -> AsyncIterator[dataset_service_pb2.ImportDatasetRequest]:
             yield dataset_service_pb2.ImportDatasetRequest(header=header)
-            yield dataset_service_pb2.ImportDatasetRequest(chunk=content)
+            for begin in range(0, len(content), 2**19):
+                yield dataset_service_pb2.ImportDatasetRequest(chunk=content[begin : begin + 2**19])
 
         return await self.made(self.stub.ImportDataset(messages()))
 
