@@ -8,7 +8,7 @@ SETUP_INPUTS := constraints.txt pyproject.toml scripts/setup.sh $(PACKAGES:%=%/p
 
 .DEFAULT_GOAL := help
 .PHONY: help setup servers demo test test-unit test-contract test-integration test-e2e chaos test-compose \
-	lint format proto proto-check bench clean
+	fuzz lint format proto proto-check bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ chaos: setup servers ## Run whole chains while random processes get kill -9; ARG
 
 test-compose: setup ## Build the images, run the demo on docker compose, kill a worker midway; needs a Docker engine
 	scripts/test_compose.sh
+
+fuzz: setup ## Damage good files at random and import them; FRAGUA_FUZZ_EXAMPLES=1000000 goes on for hours
+	FRAGUA_FUZZ_EXAMPLES=$${FRAGUA_FUZZ_EXAMPLES:-20000} $(PYTEST) tests/fuzz --timeout 0 $(ARGS)
 
 lint: setup ## Check style, format, types and import rules
 	.venv/bin/ruff check
