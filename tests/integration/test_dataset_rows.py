@@ -159,7 +159,10 @@ async def test_versions_without_rows_have_none_to_show(client: DatasetClient) ->
         await pages(client, f"{client.branch}/datasets/nada/versions/20260101T000000Z")
 
 
-async def test_a_tampered_file_is_never_shown(client: DatasetClient) -> None:
+async def test_a_tampered_file_is_never_shown(suite: EmbeddedSuite) -> None:
+    # On a branch of its own: new versions of a branch are compared with the others, and read them for that.
+    client = DatasetClient(suite.endpoint("dataset"), suite.data_dir / "artifacts", "alterada")
+    await client.create_branch()
     version = await client.import_rows("grullas", [{**row, "torre": "otra"} for row in ROWS])
     stored = client.stored(version, "train.jsonl")
     stored.chmod(0o644)
@@ -168,6 +171,7 @@ async def test_a_tampered_file_is_never_shown(client: DatasetClient) -> None:
         await pages(client, version.name)
     with pytest.raises(Corrupted):
         await sample(client, version.name, size=3)
+    await client.close()
 
 
 # --- samples
