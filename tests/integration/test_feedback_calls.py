@@ -190,6 +190,30 @@ async def test_a_rating_comes_back_with_its_name_and_whether_it_is_pooled(client
     assert (await client.progress()).pooled_outputs == 1
 
 
+# R171
+async def test_the_pool_of_a_branch_of_requirements_holds_records_and_leaves_out_bad_ones(client: Client) -> None:
+    await client.dataset.CreateBranch(dataset_service_pb2.CreateBranchRequest(branch_id="ba"))
+    get = dataset_service_pb2.GetBranchPolicyRequest(name="branches/ba/policy")
+    policy = await client.dataset.GetBranchPolicy(get)
+    policy.profile = "business-requirements"
+    await client.dataset.UpdateBranchPolicy(dataset_service_pb2.UpdateBranchPolicyRequest(policy=policy))
+    good, short = _record("El sistema apunta los pedidos de la panadería. " * 4), _record("Demasiado corta.")
+    for number, (output, stars) in enumerate([(good, 5), (short, 5), (good.replace("Pedidos", "Compras"), 3)]):
+        asked = feedback_pb2.OutputRating(concept=f"una panadería {number}", output=output, rating=stars)
+        request = feedback_service_pb2.RateOutputRequest(
+            parent="branches/ba", output_rating=asked, request_id=f"q{number}"
+        )
+        await client.feedback.RateOutput(request)
+    consolidate = feedback_service_pb2.ConsolidateSamplesRequest(parent="branches/ba", request_id="r1")
+    [version] = (await client.feedback.ConsolidateSamples(consolidate)).dataset_versions
+    watch = dataset_service_pb2.WatchDatasetVersionRequest(name=version.name)
+    version = [state async for state in client.dataset.WatchDatasetVersion(watch)][-1]
+    assert version.state == dataset_pb2.DATASET_VERSION_STATE_READY
+    assert version.profile == "business-requirements"
+    assert version.row_count == 1
+    assert dict(version.selection.rows_left_out) == {"TEXT_LENGTH": 1}
+
+
 async def test_a_policy_travels_whole_and_a_stale_one_is_aborted(client: Client) -> None:
     policy = await client.policy()
     assert policy.min_attempt_accuracy == 0.95
@@ -238,6 +262,15 @@ async def test_triggers_are_listed_changed_explained_and_deleted(client: Client)
     with pytest.raises(InvalidInput) as refused:
         await client.triggers.CreateTrigger(create)
     assert [violation.field for violation in refused.value.violations] == ["trigger.schedule.cron"]
+
+
+def _record(description: str) -> str:
+    sections = {"functional_requirements": "FR", "non_functional_requirements": "NFR", "constraints": "C"}
+    items = {
+        name: [{"id": f"{prefix}{number:03}", "description": f"Punto {number}"} for number in (1, 2)]
+        for name, prefix in sections.items()
+    }
+    return json.dumps({"title": "Pedidos de una panadería", "description": description} | items, ensure_ascii=False)
 
 
 def _databases(data_dir: Path) -> list[Path]:

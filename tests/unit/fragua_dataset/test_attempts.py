@@ -55,6 +55,31 @@ def test_a_rated_output_becomes_an_example_with_its_rating() -> None:
     assert example.messages[-1]["content"] == "title: Pan"
 
 
+RECORD = """\
+title: Pedidos de una panadería
+description: Lleva la cuenta de los pedidos de cada mañana, sin papeles.
+functional_requirements: [{id: FR001, description: Anotar un pedido}]
+non_functional_requirements: [{id: NFR001, description: Funciona sin red}]
+constraints: [{id: C001, description: Un solo ordenador}]
+"""
+
+
+# R171
+def test_a_rated_output_that_is_a_whole_requirement_record_is_checked_as_one() -> None:
+    created = datetime(2026, 11, 20, tzinfo=UTC)
+    rating = OutputRating("r1", "ba", "q1", "una panadería", RECORD, 5, "", True, created)
+    example = example_from_row(pooled_row(rating), VersionSpec())
+    assert isinstance(example, Example)
+    assert example.facts["record"]["concept"] == "una panadería"
+    assert example.flaws == []
+    assert example.metadata == {"type": "feedback", "rating": 5}
+    for broken in (RECORD.partition("constraints")[0], RECORD.replace("[{id: C001", "[[{id: C001"), "[]", "5"):
+        example = example_from_row(pooled_row(replace(rating, output=broken)), VersionSpec())
+        assert isinstance(example, Example)
+        assert example.messages[-1]["content"] == broken
+        assert "record" not in example.facts
+
+
 @pytest.mark.parametrize(
     ("broken", "field"),
     [

@@ -184,12 +184,18 @@ class Consolidations:
 def _leaving_out_bad_rows(spec: VersionSpec) -> VersionSpec:
     """A sample cannot be mended by whoever consolidates: one that the profile refuses is left out and counted, instead
     of making this version and all that come after it invalid."""
-    profile = spec.profile
+    # What a learner was asked says which shape a row has, whatever shapes the branch wants of imports.
+    profile = strict = spec.profile.model_copy(update={"shapes": ()})
     if spec.personal_data == "refuse":
         private = {ProblemCode.SECRET: "error", ProblemCode.PERSONAL_DATA: "error"}
-        profile = profile.model_copy(update={"checks": profile.checks | private})
+        strict = profile.model_copy(update={"checks": profile.checks | private})
     return spec.model_copy(
-        update={"format": "jsonl", "max_line_bytes": _LONGEST_LINE, "row_filter": RowFilter(profile=profile)}
+        update={
+            "format": "jsonl",
+            "max_line_bytes": _LONGEST_LINE,
+            "profile": profile,
+            "row_filter": RowFilter(profile=strict),
+        }
     )
 
 

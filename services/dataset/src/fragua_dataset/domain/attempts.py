@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from fragua_dataset.domain.yaml_text import InvalidYaml, read_yaml, write_yaml
 from fragua_platform.errors import Violation
 
 POOL_DATASET = "feedback"
 """Where outputs go that were rated well; the other datasets that consolidation makes are named after exercise types."""
+
+_RECORD_TEXTS = ("title", "description")
+_RECORD_SECTIONS = ("functional_requirements", "non_functional_requirements", "constraints")
 
 _DEEPEST_METADATA = 8
 
@@ -210,9 +214,30 @@ def sample_row(attempt_id: str, exercise_type: str, accuracy: float, snapshot: S
 
 
 def pooled_row(rating: OutputRating) -> dict[str, Any]:
+    """A requirement record where the output is a whole one, so that it is checked as such; else a conversation."""
     model = {"model": rating.model} if rating.model else {}
     metadata = {"type": POOL_DATASET, "rating": rating.rating} | model
+    if record := _record_in(rating.output):
+        return {"concept": rating.concept} | record | {"metadata": metadata}
     return _conversation(rating.concept, rating.output, metadata)
+
+
+def _record_in(output: str) -> dict[str, Any]:
+    """The fields of a requirement record that is written in YAML; empty when something is missing."""
+    try:
+        found = read_yaml(output)
+    except InvalidYaml:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    texts = {name: found.get(name) for name in _RECORD_TEXTS}
+    sections = {name: found.get(name) for name in _RECORD_SECTIONS}
+    if not all(isinstance(text, str) and text.strip() for text in texts.values()):
+        return {}
+    if not all(isinstance(items, list) and items for items in sections.values()):
+        return {}
+    # As YAML text, which is how profiles want the sections of a record.
+    return texts | {name: write_yaml(items) for name, items in sections.items()}
 
 
 def _conversation(question: str, answer: str, metadata: Mapping[str, Any], *, system: str = "") -> dict[str, Any]:
