@@ -28,7 +28,7 @@ from fragua.common.v1 import job_pb2 as fragua_dot_common_dot_v1_dot_job__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66ragua/trainer/v1/trainer.proto\x12\x11\x66ragua.trainer.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66ragua/common/v1/artifact.proto\x1a\x1a\x66ragua/common/v1/job.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x01\n\tBaseModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x02 \x01(\t\x12(\n\x06\x62undle\x18\x03 \x01(\x0b\x32\x18.fragua.common.v1.Bundle\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcb\x03\n\x0bTrainingJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12o\n\x0f\x64\x61taset_version\x18\x02 \x01(\tBV\xbaHSrQ2O^branches/[a-z0-9-]{1,40}/datasets/[a-z0-9-]{1,40}/versions/[A-Za-z0-9-]{1,40}$\x12R\n\nbase_model\x18\x03 \x01(\tB>\xbaH;r927^baseModels/[a-z0-9._-]{1,63}/revisions/[a-z0-9]{1,64}$\x12)\n\x04lora\x18\x04 \x01(\x0b\x32\x1b.fragua.trainer.v1.LoraSpec\x12-\n\x08schedule\x18\x05 \x01(\x0b\x32\x1b.fragua.trainer.v1.Schedule\x12\x39\n\tprecision\x18\x06 \x01(\x0e\x32\x1c.fragua.trainer.v1.PrecisionB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x16\n\x0e\x65valuate_after\x18\x07 \x01(\x08\x12+\n\x06status\x18\x14 \x01(\x0b\x32\x1b.fragua.common.v1.JobStatus\x12\x0f\n\x07\x61\x64\x61pter\x18\x15 \x01(\t\"\xe3\x01\n\x08LoraSpec\x12\x1d\n\x04rank\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x08(\x01H\x00\x88\x01\x01\x12+\n\x05\x61lpha\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xb0@!\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12-\n\x07\x64ropout\x18\x03 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x11\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x02\x88\x01\x01\x12=\n\x0etarget_modules\x18\x04 \x03(\tB%\xbaH\"\x92\x01\x1f\x10 \x18\x01\"\x19r\x17\x32\x15^[A-Za-z0-9_.]{1,64}$B\x07\n\x05_rankB\x08\n\x06_alphaB\n\n\x08_dropout\"\xa6\x05\n\x08Schedule\x12,\n\x06\x65pochs\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00@\x8f@!\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12\x1f\n\tmax_steps\x18\x02 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\xad\xe2\x04(\x00\x12#\n\nbatch_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x08(\x01H\x01\x88\x01\x01\x12.\n\x15gradient_accumulation\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80 (\x01H\x02\x88\x01\x01\x12\x33\n\rlearning_rate\x18\x05 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x03\x88\x01\x01\x12&\n\x0cwarmup_steps\x18\x06 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00H\x04\x88\x01\x01\x12\x32\n\x0cweight_decay\x18\x07 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x05\x88\x01\x01\x12\x39\n\tscheduler\x18\x08 \x01(\x0e\x32\x1c.fragua.trainer.v1.SchedulerB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12$\n\nmax_length\x18\t \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x08(\x08H\x06\x88\x01\x01\x12\x1a\n\x04seed\x18\n \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x07\x88\x01\x01\x12$\n\nsave_steps\x18\x0b \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x08\x88\x01\x01\x12$\n\neval_steps\x18\x0c \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\t\x88\x01\x01\x42\t\n\x07_epochsB\r\n\x0b_batch_sizeB\x18\n\x16_gradient_accumulationB\x10\n\x0e_learning_rateB\x0f\n\r_warmup_stepsB\x0f\n\r_weight_decayB\r\n\x0b_max_lengthB\x07\n\x05_seedB\r\n\x0b_save_stepsB\r\n\x0b_eval_steps\"\x91\x03\n\x07\x41\x64\x61pter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.fragua.trainer.v1.AdapterState\x12\x14\n\x0ctraining_job\x18\x03 \x01(\t\x12\x17\n\x0f\x64\x61taset_version\x18\x04 \x01(\t\x12\x12\n\nbase_model\x18\x05 \x01(\t\x12(\n\x06\x62undle\x18\x06 \x01(\x0b\x32\x18.fragua.common.v1.Bundle\x12\x1c\n\x14trainable_parameters\x18\x07 \x01(\x03\x12\x12\n\nfinal_loss\x18\x08 \x01(\x01\x12\x17\n\x0fvalidation_loss\x18\t \x01(\x01\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x06scores\x18\x0c \x03(\x0b\x32\x1f.fragua.trainer.v1.AdapterScore\"o\n\x0c\x41\x64\x61pterScore\x12\x12\n\nevaluation\x18\x01 \x01(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\x12\n\nbase_score\x18\x03 \x01(\x01\x12\x13\n\x0btuned_score\x18\x04 \x01(\x01\x12\x12\n\nitem_count\x18\x05 \x01(\x03\"}\n\x0eTrainingMetric\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\x01\x12/\n\x0brecord_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*j\n\tScheduler\x12\x19\n\x15SCHEDULER_UNSPECIFIED\x10\x00\x12\x14\n\x10SCHEDULER_COSINE\x10\x01\x12\x14\n\x10SCHEDULER_LINEAR\x10\x02\x12\x16\n\x12SCHEDULER_CONSTANT\x10\x03*N\n\tPrecision\x12\x19\n\x15PRECISION_UNSPECIFIED\x10\x00\x12\x12\n\x0ePRECISION_FP32\x10\x01\x12\x12\n\x0ePRECISION_BF16\x10\x02*\xa0\x01\n\x0c\x41\x64\x61pterState\x12\x1d\n\x19\x41\x44\x41PTER_STATE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x41\x44\x41PTER_STATE_PENDING_TRAINING\x10\x01\x12\x1a\n\x16\x41\x44\x41PTER_STATE_TRAINING\x10\x02\x12\x17\n\x13\x41\x44\x41PTER_STATE_READY\x10\x03\x12\x18\n\x14\x41\x44\x41PTER_STATE_FAILED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66ragua/trainer/v1/trainer.proto\x12\x11\x66ragua.trainer.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66ragua/common/v1/artifact.proto\x1a\x1a\x66ragua/common/v1/job.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\x01\n\tBaseModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x02 \x01(\t\x12(\n\x06\x62undle\x18\x03 \x01(\x0b\x32\x18.fragua.common.v1.Bundle\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x10\n\x08warnings\x18\x06 \x03(\t\"\xfb\x07\n\x0bTrainingJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12o\n\x0f\x64\x61taset_version\x18\x02 \x01(\tBV\xbaHSrQ2O^branches/[a-z0-9-]{1,40}/datasets/[a-z0-9-]{1,40}/versions/[A-Za-z0-9-]{1,40}$\x12R\n\nbase_model\x18\x03 \x01(\tB>\xbaH;r927^baseModels/[a-z0-9._-]{1,63}/revisions/[a-z0-9]{1,64}$\x12)\n\x04lora\x18\x04 \x01(\x0b\x32\x1b.fragua.trainer.v1.LoraSpec\x12-\n\x08schedule\x18\x05 \x01(\x0b\x32\x1b.fragua.trainer.v1.Schedule\x12\x39\n\tprecision\x18\x06 \x01(\x0e\x32\x1c.fragua.trainer.v1.PrecisionB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x16\n\x0e\x65valuate_after\x18\x07 \x01(\x08\x12\x30\n\x06preset\x18\x08 \x01(\tB \xbaH\x1dr\x1b\x32\x19^([a-z][a-z0-9-]{0,62})?$\x12\x1c\n\tspec_yaml\x18\t \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12?\n\x0cquantization\x18\n \x01(\x0e\x32\x1f.fragua.trainer.v1.QuantizationB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x39\n\toptimizer\x18\x0b \x01(\x0e\x32\x1c.fragua.trainer.v1.OptimizerB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x38\n\x0e\x65\x61rly_stopping\x18\x0c \x01(\x0b\x32 .fragua.trainer.v1.EarlyStopping\x12)\n\x06limits\x18\r \x01(\x0b\x32\x19.fragua.trainer.v1.Limits\x12L\n\nwarm_start\x18\x0e \x01(\tB8\xbaH5r02.^branches/[a-z0-9-]{1,40}/adapters/[0-9]{1,9}$\xd8\x01\x01\x12$\n\x08priority\x18\x0f \x01(\x05\x42\x12\xbaH\x0f\x1a\r\x18\x64(\x9c\xff\xff\xff\xff\xff\xff\xff\xff\x01\x12\x45\n\x0csubstitution\x18\x10 \x01(\x0e\x32%.fragua.trainer.v1.SubstitutionPolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x15\n\rretry_smaller\x18\x11 \x01(\x08\x12+\n\x06status\x18\x14 \x01(\x0b\x32\x1b.fragua.common.v1.JobStatus\x12\x0f\n\x07\x61\x64\x61pter\x18\x15 \x01(\t\x12\x1a\n\x12resolved_spec_yaml\x18\x16 \x01(\t\x12\x0f\n\x07notices\x18\x17 \x03(\t\"\xa4\x01\n\rEarlyStopping\x12\x1c\n\x08patience\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12*\n\tmin_delta\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00@\x8f@)\x00\x00\x00\x00\x00\x00\x00\x00\x12I\n\x06metric\x18\x03 \x01(\tB9\xbaH6r422^(validation_loss|exact_match|token_f1|contains)?$\"e\n\x06Limits\x12\x1b\n\ntrain_rows\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12 \n\x0fvalidation_rows\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\x0bmax_seconds\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\xb5\x02\n\x10TrainingEstimate\x12\x1c\n\x14trainable_parameters\x18\x01 \x01(\x03\x12\x17\n\x0f\x62\x61se_parameters\x18\x02 \x01(\x03\x12/\n\x07targets\x18\x03 \x03(\x0b\x32\x1e.fragua.trainer.v1.TargetMatch\x12*\n\x04mask\x18\x04 \x01(\x0b\x32\x1c.fragua.trainer.v1.MaskProof\x12\x18\n\x10tokens_per_epoch\x18\x05 \x01(\x03\x12\r\n\x05steps\x18\x06 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x07 \x01(\x03\x12\x12\n\ndisk_bytes\x18\x08 \x01(\x03\x12\x18\n\x10seconds_per_step\x18\t \x01(\x01\x12\x0f\n\x07seconds\x18\n \x01(\x01\x12\x0f\n\x07notices\x18\x0b \x03(\t\"<\n\x0bTargetMatch\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x0e\n\x06layers\x18\x02 \x01(\x05\x12\r\n\x05shape\x18\x03 \x03(\x03\"\xb6\x01\n\tMaskProof\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x0e\n\x06tokens\x18\x02 \x01(\x03\x12\x19\n\x11supervised_tokens\x18\x03 \x01(\x03\x12\x1e\n\x16shortest_answer_tokens\x18\x04 \x01(\x03\x12\x1a\n\x12longest_row_tokens\x18\x05 \x01(\x03\x12\x1d\n\x15rows_with_end_of_turn\x18\x06 \x01(\x03\x12\x15\n\rrows_too_long\x18\x07 \x01(\x03\"F\n\x0eTrainingPreset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x11\n\tspec_yaml\x18\x03 \x01(\t\"\x9f\x03\n\x08LoraSpec\x12\x1d\n\x04rank\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x08(\x01H\x00\x88\x01\x01\x12+\n\x05\x61lpha\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xb0@!\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12-\n\x07\x64ropout\x18\x03 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x11\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x02\x88\x01\x01\x12=\n\x0etarget_modules\x18\x04 \x03(\tB%\xbaH\"\x92\x01\x1f\x10 \x18\x01\"\x19r\x17\x32\x15^[A-Za-z0-9_.]{1,64}$\x12\x33\n\x04\x62ias\x18\x05 \x01(\x0e\x32\x1b.fragua.trainer.v1.LoraBiasB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x13\n\x06rslora\x18\x06 \x01(\x08H\x03\x88\x01\x01\x12\x11\n\x04\x64ora\x18\x07 \x01(\x08H\x04\x88\x01\x01\x12\x35\n\x0flora_plus_ratio\x18\x08 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00@\x8f@)\x00\x00\x00\x00\x00\x00\xf0?H\x05\x88\x01\x01\x42\x07\n\x05_rankB\x08\n\x06_alphaB\n\n\x08_dropoutB\t\n\x07_rsloraB\x07\n\x05_doraB\x12\n\x10_lora_plus_ratio\"\xc7\x07\n\x08Schedule\x12,\n\x06\x65pochs\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00@\x8f@!\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12\x1f\n\tmax_steps\x18\x02 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\xad\xe2\x04(\x00\x12#\n\nbatch_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x08(\x01H\x01\x88\x01\x01\x12.\n\x15gradient_accumulation\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80 (\x01H\x02\x88\x01\x01\x12\x33\n\rlearning_rate\x18\x05 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x03\x88\x01\x01\x12&\n\x0cwarmup_steps\x18\x06 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00H\x04\x88\x01\x01\x12\x32\n\x0cweight_decay\x18\x07 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x05\x88\x01\x01\x12\x39\n\tscheduler\x18\x08 \x01(\x0e\x32\x1c.fragua.trainer.v1.SchedulerB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12$\n\nmax_length\x18\t \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x08(\x08H\x06\x88\x01\x01\x12\x1a\n\x04seed\x18\n \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x07\x88\x01\x01\x12$\n\nsave_steps\x18\x0b \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x08\x88\x01\x01\x12$\n\neval_steps\x18\x0c \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\t\x88\x01\x01\x12#\n\tlog_steps\x18\r \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\n\x88\x01\x01\x12\x32\n\x0cwarmup_ratio\x18\x0e \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x0b\x88\x01\x01\x12\x33\n\rneftune_alpha\x18\x0f \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00H\x0c\x88\x01\x01\x12\x14\n\x07packing\x18\x10 \x01(\x08H\r\x88\x01\x01\x12#\n\x16gradient_checkpointing\x18\x11 \x01(\x08H\x0e\x88\x01\x01\x42\t\n\x07_epochsB\r\n\x0b_batch_sizeB\x18\n\x16_gradient_accumulationB\x10\n\x0e_learning_rateB\x0f\n\r_warmup_stepsB\x0f\n\r_weight_decayB\r\n\x0b_max_lengthB\x07\n\x05_seedB\r\n\x0b_save_stepsB\r\n\x0b_eval_stepsB\x0c\n\n_log_stepsB\x0f\n\r_warmup_ratioB\x10\n\x0e_neftune_alphaB\n\n\x08_packingB\x19\n\x17_gradient_checkpointing\"\x91\x03\n\x07\x41\x64\x61pter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.fragua.trainer.v1.AdapterState\x12\x14\n\x0ctraining_job\x18\x03 \x01(\t\x12\x17\n\x0f\x64\x61taset_version\x18\x04 \x01(\t\x12\x12\n\nbase_model\x18\x05 \x01(\t\x12(\n\x06\x62undle\x18\x06 \x01(\x0b\x32\x18.fragua.common.v1.Bundle\x12\x1c\n\x14trainable_parameters\x18\x07 \x01(\x03\x12\x12\n\nfinal_loss\x18\x08 \x01(\x01\x12\x17\n\x0fvalidation_loss\x18\t \x01(\x01\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x06scores\x18\x0c \x03(\x0b\x32\x1f.fragua.trainer.v1.AdapterScore\"o\n\x0c\x41\x64\x61pterScore\x12\x12\n\nevaluation\x18\x01 \x01(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\x12\n\nbase_score\x18\x03 \x01(\x01\x12\x13\n\x0btuned_score\x18\x04 \x01(\x01\x12\x12\n\nitem_count\x18\x05 \x01(\x03\"}\n\x0eTrainingMetric\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\x01\x12/\n\x0brecord_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*Z\n\x0cQuantization\x12\x1c\n\x18QUANTIZATION_UNSPECIFIED\x10\x00\x12\x15\n\x11QUANTIZATION_BNB4\x10\x01\x12\x15\n\x11QUANTIZATION_INT8\x10\x02*u\n\tOptimizer\x12\x19\n\x15OPTIMIZER_UNSPECIFIED\x10\x00\x12\x13\n\x0fOPTIMIZER_ADAMW\x10\x01\x12\x18\n\x14OPTIMIZER_ADAMW_8BIT\x10\x02\x12\x1e\n\x1aOPTIMIZER_PAGED_ADAMW_8BIT\x10\x03*x\n\x12SubstitutionPolicy\x12#\n\x1fSUBSTITUTION_POLICY_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSUBSTITUTION_POLICY_REFUSE\x10\x01\x12\x1d\n\x19SUBSTITUTION_POLICY_ALLOW\x10\x02*e\n\x08LoraBias\x12\x19\n\x15LORA_BIAS_UNSPECIFIED\x10\x00\x12\x12\n\x0eLORA_BIAS_NONE\x10\x01\x12\x11\n\rLORA_BIAS_ALL\x10\x02\x12\x17\n\x13LORA_BIAS_LORA_ONLY\x10\x03*j\n\tScheduler\x12\x19\n\x15SCHEDULER_UNSPECIFIED\x10\x00\x12\x14\n\x10SCHEDULER_COSINE\x10\x01\x12\x14\n\x10SCHEDULER_LINEAR\x10\x02\x12\x16\n\x12SCHEDULER_CONSTANT\x10\x03*N\n\tPrecision\x12\x19\n\x15PRECISION_UNSPECIFIED\x10\x00\x12\x12\n\x0ePRECISION_FP32\x10\x01\x12\x12\n\x0ePRECISION_BF16\x10\x02*\xa0\x01\n\x0c\x41\x64\x61pterState\x12\x1d\n\x19\x41\x44\x41PTER_STATE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x41\x44\x41PTER_STATE_PENDING_TRAINING\x10\x01\x12\x1a\n\x16\x41\x44\x41PTER_STATE_TRAINING\x10\x02\x12\x17\n\x13\x41\x44\x41PTER_STATE_READY\x10\x03\x12\x18\n\x14\x41\x44\x41PTER_STATE_FAILED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAININGJOB'].fields_by_name['base_model']._serialized_options = b'\272H;r927^baseModels/[a-z0-9._-]{1,63}/revisions/[a-z0-9]{1,64}$'
   _globals['_TRAININGJOB'].fields_by_name['precision']._loaded_options = None
   _globals['_TRAININGJOB'].fields_by_name['precision']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_TRAININGJOB'].fields_by_name['preset']._loaded_options = None
+  _globals['_TRAININGJOB'].fields_by_name['preset']._serialized_options = b'\272H\035r\0332\031^([a-z][a-z0-9-]{0,62})?$'
+  _globals['_TRAININGJOB'].fields_by_name['spec_yaml']._loaded_options = None
+  _globals['_TRAININGJOB'].fields_by_name['spec_yaml']._serialized_options = b'\272H\006r\004(\200\200\004'
+  _globals['_TRAININGJOB'].fields_by_name['quantization']._loaded_options = None
+  _globals['_TRAININGJOB'].fields_by_name['quantization']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_TRAININGJOB'].fields_by_name['optimizer']._loaded_options = None
+  _globals['_TRAININGJOB'].fields_by_name['optimizer']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_TRAININGJOB'].fields_by_name['warm_start']._loaded_options = None
+  _globals['_TRAININGJOB'].fields_by_name['warm_start']._serialized_options = b'\272H5r02.^branches/[a-z0-9-]{1,40}/adapters/[0-9]{1,9}$\330\001\001'
+  _globals['_TRAININGJOB'].fields_by_name['priority']._loaded_options = None
+  _globals['_TRAININGJOB'].fields_by_name['priority']._serialized_options = b'\272H\017\032\r\030d(\234\377\377\377\377\377\377\377\377\001'
+  _globals['_TRAININGJOB'].fields_by_name['substitution']._loaded_options = None
+  _globals['_TRAININGJOB'].fields_by_name['substitution']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_EARLYSTOPPING'].fields_by_name['patience']._loaded_options = None
+  _globals['_EARLYSTOPPING'].fields_by_name['patience']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_EARLYSTOPPING'].fields_by_name['min_delta']._loaded_options = None
+  _globals['_EARLYSTOPPING'].fields_by_name['min_delta']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000@\217@)\000\000\000\000\000\000\000\000'
+  _globals['_EARLYSTOPPING'].fields_by_name['metric']._loaded_options = None
+  _globals['_EARLYSTOPPING'].fields_by_name['metric']._serialized_options = b'\272H6r422^(validation_loss|exact_match|token_f1|contains)?$'
+  _globals['_LIMITS'].fields_by_name['train_rows']._loaded_options = None
+  _globals['_LIMITS'].fields_by_name['train_rows']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LIMITS'].fields_by_name['validation_rows']._loaded_options = None
+  _globals['_LIMITS'].fields_by_name['validation_rows']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LIMITS'].fields_by_name['max_seconds']._loaded_options = None
+  _globals['_LIMITS'].fields_by_name['max_seconds']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_LORASPEC'].fields_by_name['rank']._loaded_options = None
   _globals['_LORASPEC'].fields_by_name['rank']._serialized_options = b'\272H\007\032\005\030\200\010(\001'
   _globals['_LORASPEC'].fields_by_name['alpha']._loaded_options = None
@@ -49,6 +75,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LORASPEC'].fields_by_name['dropout']._serialized_options = b'\272H\024\022\022\021\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000'
   _globals['_LORASPEC'].fields_by_name['target_modules']._loaded_options = None
   _globals['_LORASPEC'].fields_by_name['target_modules']._serialized_options = b'\272H\"\222\001\037\020 \030\001\"\031r\0272\025^[A-Za-z0-9_.]{1,64}$'
+  _globals['_LORASPEC'].fields_by_name['bias']._loaded_options = None
+  _globals['_LORASPEC'].fields_by_name['bias']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_LORASPEC'].fields_by_name['lora_plus_ratio']._loaded_options = None
+  _globals['_LORASPEC'].fields_by_name['lora_plus_ratio']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000@\217@)\000\000\000\000\000\000\360?'
   _globals['_SCHEDULE'].fields_by_name['epochs']._loaded_options = None
   _globals['_SCHEDULE'].fields_by_name['epochs']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000@\217@!\000\000\000\000\000\000\000\000'
   _globals['_SCHEDULE'].fields_by_name['max_steps']._loaded_options = None
@@ -73,24 +103,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCHEDULE'].fields_by_name['save_steps']._serialized_options = b'\272H\010\032\006\030\300\204=(\001'
   _globals['_SCHEDULE'].fields_by_name['eval_steps']._loaded_options = None
   _globals['_SCHEDULE'].fields_by_name['eval_steps']._serialized_options = b'\272H\010\032\006\030\300\204=(\001'
-  _globals['_SCHEDULER']._serialized_start=2335
-  _globals['_SCHEDULER']._serialized_end=2441
-  _globals['_PRECISION']._serialized_start=2443
-  _globals['_PRECISION']._serialized_end=2521
-  _globals['_ADAPTERSTATE']._serialized_start=2524
-  _globals['_ADAPTERSTATE']._serialized_end=2684
+  _globals['_SCHEDULE'].fields_by_name['log_steps']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['log_steps']._serialized_options = b'\272H\010\032\006\030\300\204=(\001'
+  _globals['_SCHEDULE'].fields_by_name['warmup_ratio']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['warmup_ratio']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000'
+  _globals['_SCHEDULE'].fields_by_name['neftune_alpha']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['neftune_alpha']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000Y@)\000\000\000\000\000\000\000\000'
+  _globals['_QUANTIZATION']._serialized_start=4307
+  _globals['_QUANTIZATION']._serialized_end=4397
+  _globals['_OPTIMIZER']._serialized_start=4399
+  _globals['_OPTIMIZER']._serialized_end=4516
+  _globals['_SUBSTITUTIONPOLICY']._serialized_start=4518
+  _globals['_SUBSTITUTIONPOLICY']._serialized_end=4638
+  _globals['_LORABIAS']._serialized_start=4640
+  _globals['_LORABIAS']._serialized_end=4741
+  _globals['_SCHEDULER']._serialized_start=4743
+  _globals['_SCHEDULER']._serialized_end=4849
+  _globals['_PRECISION']._serialized_start=4851
+  _globals['_PRECISION']._serialized_end=4929
+  _globals['_ADAPTERSTATE']._serialized_start=4932
+  _globals['_ADAPTERSTATE']._serialized_end=5092
   _globals['_BASEMODEL']._serialized_start=178
-  _globals['_BASEMODEL']._serialized_end=316
-  _globals['_TRAININGJOB']._serialized_start=319
-  _globals['_TRAININGJOB']._serialized_end=778
-  _globals['_LORASPEC']._serialized_start=781
-  _globals['_LORASPEC']._serialized_end=1008
-  _globals['_SCHEDULE']._serialized_start=1011
-  _globals['_SCHEDULE']._serialized_end=1689
-  _globals['_ADAPTER']._serialized_start=1692
-  _globals['_ADAPTER']._serialized_end=2093
-  _globals['_ADAPTERSCORE']._serialized_start=2095
-  _globals['_ADAPTERSCORE']._serialized_end=2206
-  _globals['_TRAININGMETRIC']._serialized_start=2208
-  _globals['_TRAININGMETRIC']._serialized_end=2333
+  _globals['_BASEMODEL']._serialized_end=350
+  _globals['_TRAININGJOB']._serialized_start=353
+  _globals['_TRAININGJOB']._serialized_end=1372
+  _globals['_EARLYSTOPPING']._serialized_start=1375
+  _globals['_EARLYSTOPPING']._serialized_end=1539
+  _globals['_LIMITS']._serialized_start=1541
+  _globals['_LIMITS']._serialized_end=1642
+  _globals['_TRAININGESTIMATE']._serialized_start=1645
+  _globals['_TRAININGESTIMATE']._serialized_end=1954
+  _globals['_TARGETMATCH']._serialized_start=1956
+  _globals['_TARGETMATCH']._serialized_end=2016
+  _globals['_MASKPROOF']._serialized_start=2019
+  _globals['_MASKPROOF']._serialized_end=2201
+  _globals['_TRAININGPRESET']._serialized_start=2203
+  _globals['_TRAININGPRESET']._serialized_end=2273
+  _globals['_LORASPEC']._serialized_start=2276
+  _globals['_LORASPEC']._serialized_end=2691
+  _globals['_SCHEDULE']._serialized_start=2694
+  _globals['_SCHEDULE']._serialized_end=3661
+  _globals['_ADAPTER']._serialized_start=3664
+  _globals['_ADAPTER']._serialized_end=4065
+  _globals['_ADAPTERSCORE']._serialized_start=4067
+  _globals['_ADAPTERSCORE']._serialized_end=4178
+  _globals['_TRAININGMETRIC']._serialized_start=4180
+  _globals['_TRAININGMETRIC']._serialized_end=4305
 # @@protoc_insertion_point(module_scope)

@@ -13,6 +13,32 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Quantization(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    QUANTIZATION_UNSPECIFIED: _ClassVar[Quantization]
+    QUANTIZATION_BNB4: _ClassVar[Quantization]
+    QUANTIZATION_INT8: _ClassVar[Quantization]
+
+class Optimizer(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OPTIMIZER_UNSPECIFIED: _ClassVar[Optimizer]
+    OPTIMIZER_ADAMW: _ClassVar[Optimizer]
+    OPTIMIZER_ADAMW_8BIT: _ClassVar[Optimizer]
+    OPTIMIZER_PAGED_ADAMW_8BIT: _ClassVar[Optimizer]
+
+class SubstitutionPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SUBSTITUTION_POLICY_UNSPECIFIED: _ClassVar[SubstitutionPolicy]
+    SUBSTITUTION_POLICY_REFUSE: _ClassVar[SubstitutionPolicy]
+    SUBSTITUTION_POLICY_ALLOW: _ClassVar[SubstitutionPolicy]
+
+class LoraBias(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LORA_BIAS_UNSPECIFIED: _ClassVar[LoraBias]
+    LORA_BIAS_NONE: _ClassVar[LoraBias]
+    LORA_BIAS_ALL: _ClassVar[LoraBias]
+    LORA_BIAS_LORA_ONLY: _ClassVar[LoraBias]
+
 class Scheduler(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SCHEDULER_UNSPECIFIED: _ClassVar[Scheduler]
@@ -33,6 +59,20 @@ class AdapterState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ADAPTER_STATE_TRAINING: _ClassVar[AdapterState]
     ADAPTER_STATE_READY: _ClassVar[AdapterState]
     ADAPTER_STATE_FAILED: _ClassVar[AdapterState]
+QUANTIZATION_UNSPECIFIED: Quantization
+QUANTIZATION_BNB4: Quantization
+QUANTIZATION_INT8: Quantization
+OPTIMIZER_UNSPECIFIED: Optimizer
+OPTIMIZER_ADAMW: Optimizer
+OPTIMIZER_ADAMW_8BIT: Optimizer
+OPTIMIZER_PAGED_ADAMW_8BIT: Optimizer
+SUBSTITUTION_POLICY_UNSPECIFIED: SubstitutionPolicy
+SUBSTITUTION_POLICY_REFUSE: SubstitutionPolicy
+SUBSTITUTION_POLICY_ALLOW: SubstitutionPolicy
+LORA_BIAS_UNSPECIFIED: LoraBias
+LORA_BIAS_NONE: LoraBias
+LORA_BIAS_ALL: LoraBias
+LORA_BIAS_LORA_ONLY: LoraBias
 SCHEDULER_UNSPECIFIED: Scheduler
 SCHEDULER_COSINE: Scheduler
 SCHEDULER_LINEAR: Scheduler
@@ -47,19 +87,23 @@ ADAPTER_STATE_READY: AdapterState
 ADAPTER_STATE_FAILED: AdapterState
 
 class BaseModel(_message.Message):
-    __slots__ = ("name", "architecture", "bundle", "create_time")
+    __slots__ = ("name", "architecture", "bundle", "create_time", "source", "warnings")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     name: str
     architecture: str
     bundle: _artifact_pb2.Bundle
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., architecture: _Optional[str] = ..., bundle: _Optional[_Union[_artifact_pb2.Bundle, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    source: str
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., architecture: _Optional[str] = ..., bundle: _Optional[_Union[_artifact_pb2.Bundle, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TrainingJob(_message.Message):
-    __slots__ = ("name", "dataset_version", "base_model", "lora", "schedule", "precision", "evaluate_after", "status", "adapter")
+    __slots__ = ("name", "dataset_version", "base_model", "lora", "schedule", "precision", "evaluate_after", "preset", "spec_yaml", "quantization", "optimizer", "early_stopping", "limits", "warm_start", "priority", "substitution", "retry_smaller", "status", "adapter", "resolved_spec_yaml", "notices")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATASET_VERSION_FIELD_NUMBER: _ClassVar[int]
     BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -67,8 +111,20 @@ class TrainingJob(_message.Message):
     SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
     EVALUATE_AFTER_FIELD_NUMBER: _ClassVar[int]
+    PRESET_FIELD_NUMBER: _ClassVar[int]
+    SPEC_YAML_FIELD_NUMBER: _ClassVar[int]
+    QUANTIZATION_FIELD_NUMBER: _ClassVar[int]
+    OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
+    EARLY_STOPPING_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    WARM_START_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    SUBSTITUTION_FIELD_NUMBER: _ClassVar[int]
+    RETRY_SMALLER_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    RESOLVED_SPEC_YAML_FIELD_NUMBER: _ClassVar[int]
+    NOTICES_FIELD_NUMBER: _ClassVar[int]
     name: str
     dataset_version: str
     base_model: str
@@ -76,24 +132,128 @@ class TrainingJob(_message.Message):
     schedule: Schedule
     precision: Precision
     evaluate_after: bool
+    preset: str
+    spec_yaml: str
+    quantization: Quantization
+    optimizer: Optimizer
+    early_stopping: EarlyStopping
+    limits: Limits
+    warm_start: str
+    priority: int
+    substitution: SubstitutionPolicy
+    retry_smaller: bool
     status: _job_pb2.JobStatus
     adapter: str
-    def __init__(self, name: _Optional[str] = ..., dataset_version: _Optional[str] = ..., base_model: _Optional[str] = ..., lora: _Optional[_Union[LoraSpec, _Mapping]] = ..., schedule: _Optional[_Union[Schedule, _Mapping]] = ..., precision: _Optional[_Union[Precision, str]] = ..., evaluate_after: _Optional[bool] = ..., status: _Optional[_Union[_job_pb2.JobStatus, _Mapping]] = ..., adapter: _Optional[str] = ...) -> None: ...
+    resolved_spec_yaml: str
+    notices: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., dataset_version: _Optional[str] = ..., base_model: _Optional[str] = ..., lora: _Optional[_Union[LoraSpec, _Mapping]] = ..., schedule: _Optional[_Union[Schedule, _Mapping]] = ..., precision: _Optional[_Union[Precision, str]] = ..., evaluate_after: _Optional[bool] = ..., preset: _Optional[str] = ..., spec_yaml: _Optional[str] = ..., quantization: _Optional[_Union[Quantization, str]] = ..., optimizer: _Optional[_Union[Optimizer, str]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., warm_start: _Optional[str] = ..., priority: _Optional[int] = ..., substitution: _Optional[_Union[SubstitutionPolicy, str]] = ..., retry_smaller: _Optional[bool] = ..., status: _Optional[_Union[_job_pb2.JobStatus, _Mapping]] = ..., adapter: _Optional[str] = ..., resolved_spec_yaml: _Optional[str] = ..., notices: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class EarlyStopping(_message.Message):
+    __slots__ = ("patience", "min_delta", "metric")
+    PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    MIN_DELTA_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    patience: int
+    min_delta: float
+    metric: str
+    def __init__(self, patience: _Optional[int] = ..., min_delta: _Optional[float] = ..., metric: _Optional[str] = ...) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("train_rows", "validation_rows", "max_seconds")
+    TRAIN_ROWS_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_ROWS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    train_rows: int
+    validation_rows: int
+    max_seconds: int
+    def __init__(self, train_rows: _Optional[int] = ..., validation_rows: _Optional[int] = ..., max_seconds: _Optional[int] = ...) -> None: ...
+
+class TrainingEstimate(_message.Message):
+    __slots__ = ("trainable_parameters", "base_parameters", "targets", "mask", "tokens_per_epoch", "steps", "memory_bytes", "disk_bytes", "seconds_per_step", "seconds", "notices")
+    TRAINABLE_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    BASE_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DISK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_PER_STEP_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    NOTICES_FIELD_NUMBER: _ClassVar[int]
+    trainable_parameters: int
+    base_parameters: int
+    targets: _containers.RepeatedCompositeFieldContainer[TargetMatch]
+    mask: MaskProof
+    tokens_per_epoch: int
+    steps: int
+    memory_bytes: int
+    disk_bytes: int
+    seconds_per_step: float
+    seconds: float
+    notices: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, trainable_parameters: _Optional[int] = ..., base_parameters: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[TargetMatch, _Mapping]]] = ..., mask: _Optional[_Union[MaskProof, _Mapping]] = ..., tokens_per_epoch: _Optional[int] = ..., steps: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., seconds_per_step: _Optional[float] = ..., seconds: _Optional[float] = ..., notices: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class TargetMatch(_message.Message):
+    __slots__ = ("target", "layers", "shape")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    layers: int
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, target: _Optional[str] = ..., layers: _Optional[int] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class MaskProof(_message.Message):
+    __slots__ = ("rows", "tokens", "supervised_tokens", "shortest_answer_tokens", "longest_row_tokens", "rows_with_end_of_turn", "rows_too_long")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    SUPERVISED_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    SHORTEST_ANSWER_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_ROW_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_WITH_END_OF_TURN_FIELD_NUMBER: _ClassVar[int]
+    ROWS_TOO_LONG_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    tokens: int
+    supervised_tokens: int
+    shortest_answer_tokens: int
+    longest_row_tokens: int
+    rows_with_end_of_turn: int
+    rows_too_long: int
+    def __init__(self, rows: _Optional[int] = ..., tokens: _Optional[int] = ..., supervised_tokens: _Optional[int] = ..., shortest_answer_tokens: _Optional[int] = ..., longest_row_tokens: _Optional[int] = ..., rows_with_end_of_turn: _Optional[int] = ..., rows_too_long: _Optional[int] = ...) -> None: ...
+
+class TrainingPreset(_message.Message):
+    __slots__ = ("name", "description", "spec_yaml")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    SPEC_YAML_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    description: str
+    spec_yaml: str
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., spec_yaml: _Optional[str] = ...) -> None: ...
 
 class LoraSpec(_message.Message):
-    __slots__ = ("rank", "alpha", "dropout", "target_modules")
+    __slots__ = ("rank", "alpha", "dropout", "target_modules", "bias", "rslora", "dora", "lora_plus_ratio")
     RANK_FIELD_NUMBER: _ClassVar[int]
     ALPHA_FIELD_NUMBER: _ClassVar[int]
     DROPOUT_FIELD_NUMBER: _ClassVar[int]
     TARGET_MODULES_FIELD_NUMBER: _ClassVar[int]
+    BIAS_FIELD_NUMBER: _ClassVar[int]
+    RSLORA_FIELD_NUMBER: _ClassVar[int]
+    DORA_FIELD_NUMBER: _ClassVar[int]
+    LORA_PLUS_RATIO_FIELD_NUMBER: _ClassVar[int]
     rank: int
     alpha: float
     dropout: float
     target_modules: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., target_modules: _Optional[_Iterable[str]] = ...) -> None: ...
+    bias: LoraBias
+    rslora: bool
+    dora: bool
+    lora_plus_ratio: float
+    def __init__(self, rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., target_modules: _Optional[_Iterable[str]] = ..., bias: _Optional[_Union[LoraBias, str]] = ..., rslora: _Optional[bool] = ..., dora: _Optional[bool] = ..., lora_plus_ratio: _Optional[float] = ...) -> None: ...
 
 class Schedule(_message.Message):
-    __slots__ = ("epochs", "max_steps", "batch_size", "gradient_accumulation", "learning_rate", "warmup_steps", "weight_decay", "scheduler", "max_length", "seed", "save_steps", "eval_steps")
+    __slots__ = ("epochs", "max_steps", "batch_size", "gradient_accumulation", "learning_rate", "warmup_steps", "weight_decay", "scheduler", "max_length", "seed", "save_steps", "eval_steps", "log_steps", "warmup_ratio", "neftune_alpha", "packing", "gradient_checkpointing")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     MAX_STEPS_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -106,6 +266,11 @@ class Schedule(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     SAVE_STEPS_FIELD_NUMBER: _ClassVar[int]
     EVAL_STEPS_FIELD_NUMBER: _ClassVar[int]
+    LOG_STEPS_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_RATIO_FIELD_NUMBER: _ClassVar[int]
+    NEFTUNE_ALPHA_FIELD_NUMBER: _ClassVar[int]
+    PACKING_FIELD_NUMBER: _ClassVar[int]
+    GRADIENT_CHECKPOINTING_FIELD_NUMBER: _ClassVar[int]
     epochs: float
     max_steps: int
     batch_size: int
@@ -118,7 +283,12 @@ class Schedule(_message.Message):
     seed: int
     save_steps: int
     eval_steps: int
-    def __init__(self, epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., gradient_accumulation: _Optional[int] = ..., learning_rate: _Optional[float] = ..., warmup_steps: _Optional[int] = ..., weight_decay: _Optional[float] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., max_length: _Optional[int] = ..., seed: _Optional[int] = ..., save_steps: _Optional[int] = ..., eval_steps: _Optional[int] = ...) -> None: ...
+    log_steps: int
+    warmup_ratio: float
+    neftune_alpha: float
+    packing: bool
+    gradient_checkpointing: bool
+    def __init__(self, epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., gradient_accumulation: _Optional[int] = ..., learning_rate: _Optional[float] = ..., warmup_steps: _Optional[int] = ..., weight_decay: _Optional[float] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., max_length: _Optional[int] = ..., seed: _Optional[int] = ..., save_steps: _Optional[int] = ..., eval_steps: _Optional[int] = ..., log_steps: _Optional[int] = ..., warmup_ratio: _Optional[float] = ..., neftune_alpha: _Optional[float] = ..., packing: _Optional[bool] = ..., gradient_checkpointing: _Optional[bool] = ...) -> None: ...
 
 class Adapter(_message.Message):
     __slots__ = ("name", "state", "training_job", "dataset_version", "base_model", "bundle", "trainable_parameters", "final_loss", "validation_loss", "create_time", "ready_time", "scores")

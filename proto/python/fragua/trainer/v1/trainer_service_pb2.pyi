@@ -157,3 +157,73 @@ class ListAdaptersResponse(_message.Message):
     adapters: _containers.RepeatedCompositeFieldContainer[_trainer_pb2.Adapter]
     next_page_token: str
     def __init__(self, adapters: _Optional[_Iterable[_Union[_trainer_pb2.Adapter, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class EstimateTrainingJobRequest(_message.Message):
+    __slots__ = ("parent", "training_job", "measure")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    TRAINING_JOB_FIELD_NUMBER: _ClassVar[int]
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    training_job: _trainer_pb2.TrainingJob
+    measure: bool
+    def __init__(self, parent: _Optional[str] = ..., training_job: _Optional[_Union[_trainer_pb2.TrainingJob, _Mapping]] = ..., measure: _Optional[bool] = ...) -> None: ...
+
+class RerunTrainingJobRequest(_message.Message):
+    __slots__ = ("name", "request_id", "dataset_version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    DATASET_VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    request_id: str
+    dataset_version: str
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., dataset_version: _Optional[str] = ...) -> None: ...
+
+class StreamTrainingLogsRequest(_message.Message):
+    __slots__ = ("name", "no_follow")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NO_FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    no_follow: bool
+    def __init__(self, name: _Optional[str] = ..., no_follow: _Optional[bool] = ...) -> None: ...
+
+class StreamTrainingLogsResponse(_message.Message):
+    __slots__ = ("attempt", "line")
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    attempt: int
+    line: str
+    def __init__(self, attempt: _Optional[int] = ..., line: _Optional[str] = ...) -> None: ...
+
+class ListTrainingPresetsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListTrainingPresetsResponse(_message.Message):
+    __slots__ = ("training_presets",)
+    TRAINING_PRESETS_FIELD_NUMBER: _ClassVar[int]
+    training_presets: _containers.RepeatedCompositeFieldContainer[_trainer_pb2.TrainingPreset]
+    def __init__(self, training_presets: _Optional[_Iterable[_Union[_trainer_pb2.TrainingPreset, _Mapping]]] = ...) -> None: ...
+
+class MirrorBaseModelRequest(_message.Message):
+    __slots__ = ("model_id", "hub_id", "revision", "token_variable")
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    HUB_ID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_VARIABLE_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    hub_id: str
+    revision: str
+    token_variable: str
+    def __init__(self, model_id: _Optional[str] = ..., hub_id: _Optional[str] = ..., revision: _Optional[str] = ..., token_variable: _Optional[str] = ...) -> None: ...
+
+class MirrorBaseModelResponse(_message.Message):
+    __slots__ = ("phase", "received_bytes", "total_bytes", "base_model")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    phase: str
+    received_bytes: int
+    total_bytes: int
+    base_model: _trainer_pb2.BaseModel
+    def __init__(self, phase: _Optional[str] = ..., received_bytes: _Optional[int] = ..., total_bytes: _Optional[int] = ..., base_model: _Optional[_Union[_trainer_pb2.BaseModel, _Mapping]] = ...) -> None: ...

@@ -90,6 +90,31 @@ class TrainerServiceStub:
                 request_serializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingMetricsRequest.SerializeToString,
                 response_deserializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingMetricsResponse.FromString,
                 _registered_method=True)
+        self.EstimateTrainingJob = channel.unary_unary(
+                '/fragua.trainer.v1.TrainerService/EstimateTrainingJob',
+                request_serializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.EstimateTrainingJobRequest.SerializeToString,
+                response_deserializer=fragua_dot_trainer_dot_v1_dot_trainer__pb2.TrainingEstimate.FromString,
+                _registered_method=True)
+        self.RerunTrainingJob = channel.unary_unary(
+                '/fragua.trainer.v1.TrainerService/RerunTrainingJob',
+                request_serializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.RerunTrainingJobRequest.SerializeToString,
+                response_deserializer=fragua_dot_trainer_dot_v1_dot_trainer__pb2.TrainingJob.FromString,
+                _registered_method=True)
+        self.StreamTrainingLogs = channel.unary_stream(
+                '/fragua.trainer.v1.TrainerService/StreamTrainingLogs',
+                request_serializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.StreamTrainingLogsRequest.SerializeToString,
+                response_deserializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.StreamTrainingLogsResponse.FromString,
+                _registered_method=True)
+        self.ListTrainingPresets = channel.unary_unary(
+                '/fragua.trainer.v1.TrainerService/ListTrainingPresets',
+                request_serializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingPresetsRequest.SerializeToString,
+                response_deserializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingPresetsResponse.FromString,
+                _registered_method=True)
+        self.MirrorBaseModel = channel.unary_stream(
+                '/fragua.trainer.v1.TrainerService/MirrorBaseModel',
+                request_serializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.MirrorBaseModelRequest.SerializeToString,
+                response_deserializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.MirrorBaseModelResponse.FromString,
+                _registered_method=True)
         self.GetAdapter = channel.unary_unary(
                 '/fragua.trainer.v1.TrainerService/GetAdapter',
                 request_serializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.GetAdapterRequest.SerializeToString,
@@ -180,6 +205,41 @@ class TrainerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EstimateTrainingJob(self, request, context):
+        """What the job would need and do; every problem is reported at once, as by CreateTrainingJob.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RerunTrainingJob(self, request, context):
+        """A new job with the specification of a former one, on the same or a newer dataset version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamTrainingLogs(self, request, context):
+        """The lines that the run has logged, then new ones as they come, until the job has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTrainingPresets(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MirrorBaseModel(self, request, context):
+        """Fetches a model from a hub at a pinned revision into the artifact store, once; tells how far it is, and the model
+        in its last message.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetAdapter(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -249,6 +309,31 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     servicer.ListTrainingMetrics,
                     request_deserializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingMetricsRequest.FromString,
                     response_serializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingMetricsResponse.SerializeToString,
+            ),
+            'EstimateTrainingJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateTrainingJob,
+                    request_deserializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.EstimateTrainingJobRequest.FromString,
+                    response_serializer=fragua_dot_trainer_dot_v1_dot_trainer__pb2.TrainingEstimate.SerializeToString,
+            ),
+            'RerunTrainingJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.RerunTrainingJob,
+                    request_deserializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.RerunTrainingJobRequest.FromString,
+                    response_serializer=fragua_dot_trainer_dot_v1_dot_trainer__pb2.TrainingJob.SerializeToString,
+            ),
+            'StreamTrainingLogs': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamTrainingLogs,
+                    request_deserializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.StreamTrainingLogsRequest.FromString,
+                    response_serializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.StreamTrainingLogsResponse.SerializeToString,
+            ),
+            'ListTrainingPresets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTrainingPresets,
+                    request_deserializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingPresetsRequest.FromString,
+                    response_serializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingPresetsResponse.SerializeToString,
+            ),
+            'MirrorBaseModel': grpc.unary_stream_rpc_method_handler(
+                    servicer.MirrorBaseModel,
+                    request_deserializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.MirrorBaseModelRequest.FromString,
+                    response_serializer=fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.MirrorBaseModelResponse.SerializeToString,
             ),
             'GetAdapter': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAdapter,
@@ -558,6 +643,141 @@ class TrainerService:
             '/fragua.trainer.v1.TrainerService/ListTrainingMetrics',
             fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingMetricsRequest.SerializeToString,
             fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingMetricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateTrainingJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.trainer.v1.TrainerService/EstimateTrainingJob',
+            fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.EstimateTrainingJobRequest.SerializeToString,
+            fragua_dot_trainer_dot_v1_dot_trainer__pb2.TrainingEstimate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RerunTrainingJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.trainer.v1.TrainerService/RerunTrainingJob',
+            fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.RerunTrainingJobRequest.SerializeToString,
+            fragua_dot_trainer_dot_v1_dot_trainer__pb2.TrainingJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamTrainingLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/fragua.trainer.v1.TrainerService/StreamTrainingLogs',
+            fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.StreamTrainingLogsRequest.SerializeToString,
+            fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.StreamTrainingLogsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTrainingPresets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.trainer.v1.TrainerService/ListTrainingPresets',
+            fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingPresetsRequest.SerializeToString,
+            fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingPresetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MirrorBaseModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/fragua.trainer.v1.TrainerService/MirrorBaseModel',
+            fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.MirrorBaseModelRequest.SerializeToString,
+            fragua_dot_trainer_dot_v1_dot_trainer__service__pb2.MirrorBaseModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

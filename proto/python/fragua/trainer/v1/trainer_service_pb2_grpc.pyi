@@ -54,6 +54,17 @@ class TrainerServiceStub:
     """Queues a paused job again; it goes on from its last checkpoint."""
     ListTrainingMetrics: _grpc.UnaryUnaryMultiCallable[_trainer_service_pb2.ListTrainingMetricsRequest, _trainer_service_pb2.ListTrainingMetricsResponse]
     """The measured series of a run, in order of step."""
+    EstimateTrainingJob: _grpc.UnaryUnaryMultiCallable[_trainer_service_pb2.EstimateTrainingJobRequest, _trainer_pb2.TrainingEstimate]
+    """What the job would need and do; every problem is reported at once, as by CreateTrainingJob."""
+    RerunTrainingJob: _grpc.UnaryUnaryMultiCallable[_trainer_service_pb2.RerunTrainingJobRequest, _trainer_pb2.TrainingJob]
+    """A new job with the specification of a former one, on the same or a newer dataset version."""
+    StreamTrainingLogs: _grpc.UnaryStreamMultiCallable[_trainer_service_pb2.StreamTrainingLogsRequest, _trainer_service_pb2.StreamTrainingLogsResponse]
+    """The lines that the run has logged, then new ones as they come, until the job has ended."""
+    ListTrainingPresets: _grpc.UnaryUnaryMultiCallable[_trainer_service_pb2.ListTrainingPresetsRequest, _trainer_service_pb2.ListTrainingPresetsResponse]
+    MirrorBaseModel: _grpc.UnaryStreamMultiCallable[_trainer_service_pb2.MirrorBaseModelRequest, _trainer_service_pb2.MirrorBaseModelResponse]
+    """Fetches a model from a hub at a pinned revision into the artifact store, once; tells how far it is, and the model
+    in its last message.
+    """
     GetAdapter: _grpc.UnaryUnaryMultiCallable[_trainer_service_pb2.GetAdapterRequest, _trainer_pb2.Adapter]
     ListAdapters: _grpc.UnaryUnaryMultiCallable[_trainer_service_pb2.ListAdaptersRequest, _trainer_service_pb2.ListAdaptersResponse]
 
@@ -82,6 +93,17 @@ class TrainerServiceAsyncStub(TrainerServiceStub):
     """Queues a paused job again; it goes on from its last checkpoint."""
     ListTrainingMetrics: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.ListTrainingMetricsRequest, _trainer_service_pb2.ListTrainingMetricsResponse]  # type: ignore[assignment]
     """The measured series of a run, in order of step."""
+    EstimateTrainingJob: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.EstimateTrainingJobRequest, _trainer_pb2.TrainingEstimate]  # type: ignore[assignment]
+    """What the job would need and do; every problem is reported at once, as by CreateTrainingJob."""
+    RerunTrainingJob: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.RerunTrainingJobRequest, _trainer_pb2.TrainingJob]  # type: ignore[assignment]
+    """A new job with the specification of a former one, on the same or a newer dataset version."""
+    StreamTrainingLogs: _aio.UnaryStreamMultiCallable[_trainer_service_pb2.StreamTrainingLogsRequest, _trainer_service_pb2.StreamTrainingLogsResponse]  # type: ignore[assignment]
+    """The lines that the run has logged, then new ones as they come, until the job has ended."""
+    ListTrainingPresets: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.ListTrainingPresetsRequest, _trainer_service_pb2.ListTrainingPresetsResponse]  # type: ignore[assignment]
+    MirrorBaseModel: _aio.UnaryStreamMultiCallable[_trainer_service_pb2.MirrorBaseModelRequest, _trainer_service_pb2.MirrorBaseModelResponse]  # type: ignore[assignment]
+    """Fetches a model from a hub at a pinned revision into the artifact store, once; tells how far it is, and the model
+    in its last message.
+    """
     GetAdapter: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.GetAdapterRequest, _trainer_pb2.Adapter]  # type: ignore[assignment]
     ListAdapters: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.ListAdaptersRequest, _trainer_service_pb2.ListAdaptersResponse]  # type: ignore[assignment]
 
@@ -173,6 +195,47 @@ class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trainer_service_pb2.ListTrainingMetricsResponse, _abc.Awaitable[_trainer_service_pb2.ListTrainingMetricsResponse]]:
         """The measured series of a run, in order of step."""
+
+    @_abc_1.abstractmethod
+    def EstimateTrainingJob(
+        self,
+        request: _trainer_service_pb2.EstimateTrainingJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trainer_pb2.TrainingEstimate, _abc.Awaitable[_trainer_pb2.TrainingEstimate]]:
+        """What the job would need and do; every problem is reported at once, as by CreateTrainingJob."""
+
+    @_abc_1.abstractmethod
+    def RerunTrainingJob(
+        self,
+        request: _trainer_service_pb2.RerunTrainingJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trainer_pb2.TrainingJob, _abc.Awaitable[_trainer_pb2.TrainingJob]]:
+        """A new job with the specification of a former one, on the same or a newer dataset version."""
+
+    @_abc_1.abstractmethod
+    def StreamTrainingLogs(
+        self,
+        request: _trainer_service_pb2.StreamTrainingLogsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_trainer_service_pb2.StreamTrainingLogsResponse], _abc.AsyncIterator[_trainer_service_pb2.StreamTrainingLogsResponse]]:
+        """The lines that the run has logged, then new ones as they come, until the job has ended."""
+
+    @_abc_1.abstractmethod
+    def ListTrainingPresets(
+        self,
+        request: _trainer_service_pb2.ListTrainingPresetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trainer_service_pb2.ListTrainingPresetsResponse, _abc.Awaitable[_trainer_service_pb2.ListTrainingPresetsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def MirrorBaseModel(
+        self,
+        request: _trainer_service_pb2.MirrorBaseModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_trainer_service_pb2.MirrorBaseModelResponse], _abc.AsyncIterator[_trainer_service_pb2.MirrorBaseModelResponse]]:
+        """Fetches a model from a hub at a pinned revision into the artifact store, once; tells how far it is, and the model
+        in its last message.
+        """
 
     @_abc_1.abstractmethod
     def GetAdapter(
