@@ -17,7 +17,7 @@ from fragua.dataset.v1 import feedback_pb2
 from fragua.dataset.v1 import feedback_service_pb2 as calls
 from fragua_cli.output import Output
 from fragua_cli.suite import Suite
-from fragua_cli.transfers import transfer_bar
+from fragua_cli.transfers import Advance, transfer_bar
 from fragua_platform.errors import InvalidData, InvalidInput, Violation
 from fragua_platform.grpc.validation import check_message
 
@@ -42,7 +42,8 @@ class _Batch:
 async def send_attempts(suite: Suite, output: Output, file: Path, branch: str) -> calls.IngestAttemptsResponse:
     """Nothing is sent before every line can be read. Sending a file again changes nothing."""
     size = file.stat().st_size
-    await asyncio.to_thread(_require_readable, file)
+    with transfer_bar(output, f"checking {file.name}", size) as advance:
+        await asyncio.to_thread(_require_readable, file, advance)
     total = calls.IngestAttemptsResponse()
     with transfer_bar(output, f"sending {file.name}", size) as advance:
         for batch in _batches(file):
@@ -74,10 +75,11 @@ def _by_line(violation: Violation, batch: _Batch) -> Violation:
     return Violation(", ".join(filter(None, (f"line {line}", match["field"]))), violation.description)
 
 
-def _require_readable(file: Path) -> None:
+def _require_readable(file: Path, advance: Advance) -> None:
     problems: list[Violation] = []
     count = 0
     for number, line in _numbered_lines(file):
+        advance(len(line))
         try:
             check_message(_attempt(line))
         except InvalidInput as broken:

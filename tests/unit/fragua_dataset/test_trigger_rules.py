@@ -47,8 +47,18 @@ def test_too_few_samples_fire_nothing_and_the_counts_say_why() -> None:
     verdict = judge(SampleCountCondition(min_samples=200), Facts([version("open", 199), version("oral", 3)]))
     assert not verdict.causes
     assert verdict.why == "open has 199 samples, at least 200 are asked for"
-    nothing = judge(SampleCountCondition(min_samples=200, exercise_type="oral"), Facts([version("open", 300)]))
-    assert nothing.why == "no version of oral is READY to train on"
+    oral = SampleCountCondition(min_samples=200, exercise_type="oral")
+    assert judge(oral, Facts([version("open", 300)])).why == "no version of oral is READY to train on"
+
+
+def test_samples_that_wait_for_consolidation_are_told_but_do_not_count() -> None:
+    condition, waiting = SampleCountCondition(min_samples=200), {"open": 60, "oral": 5}
+    assert judge(condition, Facts([version("open", 150)], waiting)).why == (
+        "open has 150 samples, at least 200 are asked for; 60 more wait for the next consolidation"
+    )
+    assert judge(condition, Facts(waiting=waiting)).why == (
+        "no version of any exercise type is READY to train on; 65 more wait for the next consolidation"
+    )
 
 
 def test_without_a_type_each_dataset_with_enough_samples_is_a_cause() -> None:

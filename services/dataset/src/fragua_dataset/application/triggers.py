@@ -188,6 +188,9 @@ class Triggers:
         now, condition = self._clock(), trigger.condition
         facts = Facts(
             versions=versions,
+            waiting={
+                each.exercise_type: each.new_samples for each in self._attempts.progress(connection, trigger.branch)
+            },
             cycles=self._attempts.cycles(connection, trigger.branch, _CYCLES_LOOKED_AT),
             due=_due(trigger, now),
             next_due=next_point(condition.cron, now) if isinstance(condition, ScheduleCondition) else None,

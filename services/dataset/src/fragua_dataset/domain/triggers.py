@@ -6,7 +6,7 @@ pure; that no cause fires twice is held by a unique key where firings are writte
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Literal
@@ -101,6 +101,8 @@ class Facts:
     """What a rule may know."""
 
     versions: Sequence[ReadyVersion] = ()
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    """New samples that no version holds yet, by exercise type."""
     cycles: Sequence[AccuracyCycle] = ()
     """Newest first."""
     due: datetime | None = None
@@ -143,11 +145,13 @@ def _judge_samples(condition: SampleCountCondition, facts: Facts) -> Verdict:
     wanted = condition.exercise_type
     versions = [version for version in facts.versions if wanted in ("", version.dataset)]
     if not versions:
-        return Verdict(why_not=f"no version of {wanted or 'any exercise type'} is READY to train on")
+        why_not = f"no version of {wanted or 'any exercise type'} is READY to train on"
+        return Verdict(why_not=why_not + _waiting(facts, wanted))
     enough = [version for version in versions if version.samples >= condition.min_samples]
     if not enough:
         most = max(versions, key=lambda version: version.samples)
-        return Verdict(why_not=f"{_counted(most)}, at least {condition.min_samples:,} are asked for")
+        why_not = f"{_counted(most)}, at least {condition.min_samples:,} are asked for"
+        return Verdict(why_not=why_not + _waiting(facts, most.dataset))
     causes = [
         Cause(version.name, f"{_counted(version)}, at least {condition.min_samples:,} were asked for")
         for version in enough
@@ -159,6 +163,12 @@ def _judge_samples(condition: SampleCountCondition, facts: Facts) -> Verdict:
 
 def _counted(version: ReadyVersion) -> str:
     return f"{version.dataset} has {version.samples:,} samples"
+
+
+def _waiting(facts: Facts, exercise_type: str) -> str:
+    """Of one type, or of all when empty."""
+    waiting = facts.waiting.get(exercise_type, 0) if exercise_type else sum(facts.waiting.values())
+    return f"; {waiting:,} more wait for the next consolidation" if waiting else ""
 
 
 def _judge_accuracy(condition: AccuracyCondition, facts: Facts) -> Verdict:
