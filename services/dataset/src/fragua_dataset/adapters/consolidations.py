@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -46,21 +47,10 @@ class ConsolidationTable:
         if not exercise_type:
             datasets += _take_pool(connection, begun)
             _end_cycle(connection, begun, exercise_types)
-        connection.execute(
-            consolidations.insert().values(
-                branch=branch,
-                number=begun.number,
-                cause=cause,
-                exercise_type=exercise_type,
-                datasets=datasets,
-                dataset_versions=[],
-                begun=now,
-                completed=None if datasets else now,
-            )
-        )
-        taken = self.find(connection, branch, cause)
-        assert taken is not None
-        return taken, True
+        begun = replace(begun, datasets=tuple(datasets), completed=None if datasets else now)
+        values = asdict(begun) | {"datasets": datasets, "dataset_versions": []}
+        connection.execute(consolidations.insert().values(**values))
+        return begun, True
 
     def complete(self, connection: Connection, begun: Consolidation, versions: Sequence[str], now: datetime) -> None:
         table = consolidations
