@@ -91,6 +91,7 @@ def _create_engine(url: str) -> sa.Engine:
         return _create_sqlite_engine(parsed)
     return sa.create_engine(
         parsed,
+        hide_parameters=True,  # errors get into logs, and what is written is often somebody's data
         pool_size=_THREADS,
         max_overflow=0,
         pool_timeout=30,
@@ -122,7 +123,9 @@ def _parse(url: str) -> URL:
 def _create_sqlite_engine(url: URL) -> sa.Engine:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": _SQLITE_BUSY_SECONDS, "check_same_thread": False})
+    engine = sa.create_engine(
+        url, hide_parameters=True, connect_args={"timeout": _SQLITE_BUSY_SECONDS, "check_same_thread": False}
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:

@@ -16,7 +16,6 @@ from fragua_dataset.adapters.feedback_tables import (
     samples,
     user_branch_progress,
 )
-from fragua_dataset.adapters.quiet_errors import parameters_hidden
 from fragua_dataset.domain.attempts import AccuracyCycle, Attempt, ExerciseTypeProgress, Snapshot, Tally
 from fragua_platform.events.cloudevents import new_event
 from fragua_platform.events.outbox import Outbox
@@ -35,8 +34,7 @@ class AttemptTable:
         """Keep and count the attempts that are new, and tell of it."""
         new = _remember(connection, branch, batch)
         accepted = [attempt for attempt in new if attempt.accuracy >= min_accuracy]
-        with parameters_hidden():
-            _keep(connection, branch, accepted)
+        _keep(connection, branch, accepted)
         sample_counts = _count(connection, branch, new, min_accuracy)
         tally = Tally(len(batch), len(accepted), len(new) - len(accepted), len(batch) - len(new))
         if new:

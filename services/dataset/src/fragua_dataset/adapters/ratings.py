@@ -9,7 +9,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from fragua_dataset.adapters.feedback_tables import output_ratings
-from fragua_dataset.adapters.quiet_errors import parameters_hidden
 from fragua_dataset.domain.attempts import OutputRating
 
 _INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
@@ -22,8 +21,7 @@ class RatingTable:
         """The rating, or the one that the same request made first."""
         values = {name: getattr(rating, name) for name in rating.__dataclass_fields__}
         insert = _INSERTS[connection.dialect.name](output_ratings).values(**values)
-        with parameters_hidden():
-            connection.execute(insert.on_conflict_do_nothing())
+        connection.execute(insert.on_conflict_do_nothing())
         table = output_ratings.c
         same_request = sa.and_(table.branch == rating.branch, table.request_id == rating.request_id)
         return rating_from(connection.execute(output_ratings.select().where(same_request)).one())
