@@ -81,17 +81,32 @@ def test_memory_stays_flat_while_the_file_grows(
     assert large - small < 30_000, f"{small} and {large} KiB resident"
 
 
-def peak_kib(content: bytes, folder: Path) -> int:
+# R12
+def test_a_line_of_200_mb_is_told_and_takes_no_memory(tmp_path: Path) -> None:
+    good = b'{"prompt": "a", "completion": "b"}\n'
+    small = peak_kib(good, tmp_path / "small")
+    large = peak_kib(good + b'{"prompt": "' + b"a" * 200_000_000 + b'"}\n' + good, tmp_path / "large", status=1)
+    assert large - small < 30_000, f"{small} and {large} KiB resident"
+    report = json.loads((tmp_path / "large/outputs/report.json").read_text("utf-8"))
+    assert [(found["line"], found["code"]) for found in report["problems"]] == [
+        (2, "LINE_TOO_LONG"),
+        (3, "DUPLICATE_EXAMPLE"),
+    ]
+
+
+def peak_kib(content: bytes, folder: Path, status: int = 0) -> int:
     folder.mkdir()
     job = job_with(folder, [])
     (job / "inputs/source").write_bytes(content)
     program = (
         "import resource, subprocess, sys;"
-        "subprocess.run([sys.executable, '-m', 'fragua_dataset.ingestion', sys.argv[1]], check=True,"
+        "done = subprocess.run([sys.executable, '-m', 'fragua_dataset.ingestion', sys.argv[1]],"
         " stdout=subprocess.DEVNULL);"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
     measured = subprocess.run(
         [sys.executable, "-c", program, str(job)], capture_output=True, text=True, timeout=120, check=True
     )
-    return int(measured.stdout)
+    ended_with, peak = map(int, measured.stdout.split())
+    assert ended_with == status
+    return peak

@@ -231,3 +231,11 @@ def test_a_profile_may_take_some_shapes_only() -> None:
     only = {"name": "choices", "shapes": ["multiple_choice"]}
     assert flaws({"prompt": "a", "completion": "b"}, profile=only) == [("SHAPE_NOT_ALLOWED", "")]
     assert example(CAPITALS | {"answer": 0}, profile=only)
+
+
+@pytest.mark.parametrize(
+    "bomb", ["[" * 200_000, "- " * 200_000, "a: &a [x]\nb: [*a, *a]", "!!python/object:os.system x"]
+)
+def test_yaml_that_bursts_loaders_stays_the_text_that_it_is(bomb: str) -> None:
+    found = example(RECORD | {"constraints": bomb})
+    assert read_yaml(found.messages[1]["content"])["constraints"] == bomb
