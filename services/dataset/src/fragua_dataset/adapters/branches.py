@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from fragua_dataset.adapters.tables import branches
@@ -10,21 +12,20 @@ from fragua_dataset.domain.dataset import Branch
 from fragua_platform.errors import AlreadyExists, NotFound
 from fragua_platform.paging import Page, PageRequest
 
+_INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
 
 class BranchTable:
     """Implements `Branches` of the application."""
 
     def create(self, connection: Connection, branch: Branch) -> Branch:
-        if known := self._find(connection, branch.id):
-            if known.display_name != branch.display_name:
-                raise AlreadyExists(f"{branch.name} exists with the display name {known.display_name!r}")
-            return known
         values = {"id": branch.id, "display_name": branch.display_name, "created": branch.created}
-        try:
-            connection.execute(branches.insert().values(**values))
-        except sa.exc.IntegrityError as clash:
-            raise AlreadyExists(f"{branch.name} was created by somebody else this very moment") from clash
-        return branch
+        # Two who create the same branch at once both get it.
+        connection.execute(_INSERTS[connection.dialect.name](branches).values(**values).on_conflict_do_nothing())
+        known = self.get(connection, branch.id)
+        if known.display_name != branch.display_name:
+            raise AlreadyExists(f"{branch.name} exists with the display name {known.display_name!r}")
+        return known
 
     def get(self, connection: Connection, branch_id: str) -> Branch:
         if branch := self._find(connection, branch_id):
