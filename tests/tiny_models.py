@@ -115,14 +115,15 @@ def _shape(hidden: int, layers: int) -> dict[str, Any]:
 
 def _write(model: PreTrainedModel, directory: Path, seed: int, strong: bool) -> Path:
     if strong:
-        _strengthen(model, seed)
+        strengthen(model, seed)
     model.save_pretrained(directory)
     make_tiny_tokenizer().save_pretrained(directory)
     return directory
 
 
 @torch.no_grad()
-def _strengthen(model: PreTrainedModel, seed: int) -> None:
+def strengthen(model: PreTrainedModel, seed: int) -> None:
+    """Draw weights large enough that every part of the network moves the answer."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
@@ -130,5 +131,7 @@ def _strengthen(model: PreTrainedModel, seed: int) -> None:
             parameter.add_(noise * 0.1)
         elif "embed" in name or "lm_head" in name:
             parameter.copy_(noise * 0.5)
+        elif name.endswith(".bias"):
+            parameter.copy_(noise * 0.3)
         else:
             parameter.copy_(noise * 1.5 / parameter.shape[-1] ** 0.5)

@@ -15,7 +15,6 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from fragua_exporter.conversion.architectures import llama, plan_model
 from fragua_exporter.conversion.checkpoint import open_checkpoint
 from fragua_platform.errors import InvalidInput
-from tests.tiny_models import make_tiny_phi3
 
 LLAMA_3_ROPE = {
     "rope_type": "llama3",
@@ -79,9 +78,11 @@ def test_what_the_converter_does_not_write_is_refused_by_name(base: Path, field:
     assert refused.value.violations[0].field.startswith(f"config.json: {field}")
 
 
-def test_another_architecture_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="'phi3' is not supported, only llama") as refused:
-        plan_model(open_checkpoint(make_tiny_phi3(tmp_path, seed=0)))
+def test_another_architecture_is_refused_by_name(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    (tmp_path / "base/config.json").write_text(json.dumps(configuration(base, model_type="mixtral")))
+    with pytest.raises(InvalidInput, match="'mixtral' is not supported, only llama") as refused:
+        plan_model(open_checkpoint(tmp_path / "base"))
     assert refused.value.reason == "UNSUPPORTED_ARCHITECTURE"
 
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fragua_exporter.conversion.architectures import llama
+from fragua_exporter.conversion.architectures import gemma, llama, phi, qwen
 from fragua_exporter.conversion.architectures.plan import ModelPlan
 from fragua_exporter.conversion.checkpoint import Checkpoint
 from fragua_platform.errors import InvalidInput, Violation
 
-PLANNERS: dict[str, Callable[[Mapping[str, Any]], ModelPlan]] = {"llama": llama.plan}
+PLANNERS: dict[str, Callable[[Mapping[str, Any]], ModelPlan]] = {
+    "llama": llama.plan,
+    "mistral": llama.plan_mistral,
+    "qwen2": qwen.plan_qwen2,
+    "qwen3": qwen.plan_qwen3,
+    "phi3": phi.plan,
+    "gemma2": gemma.plan_gemma2,
+    "gemma3_text": gemma.plan_gemma3,
+}
 
 _SHOWN_PROBLEMS = 20
 
