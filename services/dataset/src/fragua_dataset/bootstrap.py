@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from fragua.dataset.v1 import dataset_service_pb2_grpc, feedback_service_pb2_grpc, trigger_service_pb2_grpc
@@ -30,6 +31,7 @@ from fragua_dataset.application.review import Reviews
 from fragua_dataset.application.row_files import RowFiles
 from fragua_dataset.application.rows import Rows
 from fragua_dataset.application.scheduler import Scheduler
+from fragua_dataset.application.synthesis import Syntheses
 from fragua_dataset.application.treatment import Treatments
 from fragua_dataset.application.triggers import Triggers
 from fragua_dataset.application.uploads import Uploads
@@ -38,6 +40,7 @@ from fragua_dataset.application.versions import Versions
 from fragua_dataset.conversion_work import ConversionWork
 from fragua_dataset.reactions import reactions
 from fragua_dataset.settings import DatasetSettings
+from fragua_dataset.synthesis_work import SynthesisWork
 from fragua_dataset.work import VersionWork
 from fragua_platform.events.outbox import Outbox
 from fragua_platform.grpc.server import GrpcService
@@ -51,9 +54,9 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
     outbox = Outbox(metadata.tables["outbox"])
     records = VersionTable(outbox)
     jobs = JobStore("dataset", metadata, on_change=records.follow)
-    desk, conversion_desk = (
+    desk, conversion_desk, synthesis_desk = (
         JobDesk(database, jobs, kind=kind, collection="datasets", max_attempts=settings.max_attempts)
-        for kind in ("version", "conversion")
+        for kind in ("version", "conversion", "synthesis")
     )
     branches = BranchDirectory(database, BranchTable())
     versions = Versions(database, jobs, desk, branches, records, store)
@@ -66,7 +69,8 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
     )
     conversions = Conversions(conversion_desk, versions)
     row_files = RowFiles(store, data_dir / "rows", settings.max_row_file_bytes)
-    servicer = DatasetServicer(  # type: ignore[abstract]
+    permissions = settings.synthesis_permissions
+    servicer = DatasetServicer(
         branches,
         policies,
         versions,
@@ -78,6 +82,7 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
         Diffs(versions, row_files, data_dir / "rows"),
         conversions,
         Downloads(versions, conversions, store),
+        Syntheses(synthesis_desk, versions, treatments, store, permissions),
     )
     attempts = AttemptTable(outbox)
     triggers = Triggers(database, branches, TriggerTable(outbox), attempts)
@@ -113,7 +118,11 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
             ),
         ],
         jobs=jobs,
-        kinds={"version": work, "conversion": ConversionWork(store)},
+        kinds={
+            "version": work,
+            "conversion": ConversionWork(store),
+            "synthesis": SynthesisWork(work, store, permissions, keys=os.environ),
+        },
         reactions=reactions(triggers),
         loops=[Scheduler(branches, consolidations, triggers).run, uploads.collect],
     )

@@ -9,6 +9,7 @@ from fragua_dataset.api.derivation_calls import DerivationCalls
 from fragua_dataset.api.policy_calls import PolicyCalls
 from fragua_dataset.api.review_calls import ReviewCalls
 from fragua_dataset.api.row_calls import RowCalls
+from fragua_dataset.api.synthesis_calls import SynthesisCalls
 from fragua_dataset.api.upload_calls import UploadCalls
 from fragua_dataset.api.version_calls import VersionCalls
 from fragua_dataset.application.branches import BranchDirectory
@@ -20,6 +21,7 @@ from fragua_dataset.application.imports import Imports
 from fragua_dataset.application.policies import Policies
 from fragua_dataset.application.review import Reviews
 from fragua_dataset.application.rows import Rows
+from fragua_dataset.application.synthesis import Syntheses
 from fragua_dataset.application.verification import Verifications
 from fragua_dataset.application.versions import Versions
 
@@ -33,6 +35,7 @@ class DatasetServicer(
     ReviewCalls,
     RowCalls,
     ConversionCalls,
+    SynthesisCalls,
     dataset_service_pb2_grpc.DatasetServiceServicer,
 ):
     def __init__(
@@ -48,6 +51,7 @@ class DatasetServicer(
         diffs: Diffs,
         conversions: Conversions,
         downloads: Downloads,
+        syntheses: Syntheses,
     ) -> None:
         self._branches = branches
         self._policies = policies
@@ -60,3 +64,4 @@ class DatasetServicer(
         self._diffs = diffs
         self._conversions = conversions
         self._downloads = downloads
+        self._syntheses = syntheses

@@ -21,12 +21,10 @@ from sqlalchemy.engine import Connection
 
 from fragua_dataset.application.policies import Policies
 from fragua_dataset.application.schedule import last_point
-from fragua_dataset.application.treatment import Treatments
+from fragua_dataset.application.treatment import Treatments, leaving_out_bad_rows
 from fragua_dataset.application.triggers import Clock, Triggers, utc_now
 from fragua_dataset.application.versions import VersionAndJob, Versions
 from fragua_dataset.domain.consolidation import Consolidation
-from fragua_dataset.domain.problems import ProblemCode
-from fragua_dataset.domain.selection import RowFilter
 from fragua_dataset.domain.version import Origin
 from fragua_dataset.domain.version_order import SourceObject, VersionOptions, VersionOrder
 from fragua_dataset.domain.version_spec import VersionSpec
@@ -159,7 +157,7 @@ class Consolidations:
                 source=await self._write(begun, dataset),
                 lineage=(full_name,),
                 requires_approval=treatment.requires_approval,
-                spec=_leaving_out_bad_rows(treatment.spec),
+                spec=_for_samples(treatment.spec),
             )
 
         # With colons, which the request ids of clients do not have.
@@ -181,22 +179,12 @@ class Consolidations:
         return SourceObject(key=stored.key, size=stored.size, sha256=stored.sha256)
 
 
-def _leaving_out_bad_rows(spec: VersionSpec) -> VersionSpec:
-    """A sample cannot be mended by whoever consolidates: one that the profile refuses is left out and counted, instead
-    of making this version and all that come after it invalid."""
+def _for_samples(spec: VersionSpec) -> VersionSpec:
+    """A sample cannot be mended by whoever consolidates."""
     # What a learner was asked says which shape a row has, whatever shapes the branch wants of imports.
-    profile = strict = spec.profile.model_copy(update={"shapes": ()})
-    if spec.personal_data == "refuse":
-        private = {ProblemCode.SECRET: "error", ProblemCode.PERSONAL_DATA: "error"}
-        strict = profile.model_copy(update={"checks": profile.checks | private})
-    return spec.model_copy(
-        update={
-            "format": "jsonl",
-            "max_line_bytes": _LONGEST_LINE,
-            "profile": profile,
-            "row_filter": RowFilter(profile=strict),
-        }
-    )
+    profile = spec.profile.model_copy(update={"shapes": ()})
+    spec = spec.model_copy(update={"format": "jsonl", "max_line_bytes": _LONGEST_LINE, "profile": profile})
+    return spec.model_copy(update={"row_filter": leaving_out_bad_rows(spec)})
 
 
 def _write_rows(path: Path, rows: Iterator[dict[str, Any]]) -> str:

@@ -184,6 +184,9 @@ class Derivations:
         """An INVALID version has no rows, so its order is carried out once more, with fixers."""
         policy = await self._policy_of(dataset)
         order = parent.order
+        if order.synthesis:
+            problem = f"{parent.version.name} was generated, so there is no file to mend; order the synthesis again"
+            raise FailedPrecondition(problem)
         change = {
             "profile": profile,
             "fixers": tuple(fixer for fixer in Fixer if fixer in {*order.spec.fixers, *fixers}),

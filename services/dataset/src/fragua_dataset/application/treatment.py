@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fragua_dataset.domain.policy import BranchPolicy
+from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.domain.profile import Profile
 from fragua_dataset.domain.profile_catalog import packaged_profile, parse_profile
+from fragua_dataset.domain.selection import RowFilter
 from fragua_dataset.domain.version_order import TokenizerSource, TokenizerUse, VersionOptions
 from fragua_dataset.domain.version_spec import Tokenizer, VersionSpec
 from fragua_platform.artifacts.bundle import load_bundle
@@ -108,6 +110,16 @@ def chosen_profile(name: str, yaml: str, *, default: str, within: str) -> Profil
             for problem in refused.violations
         ]
         raise InvalidInput(refused.message, violations=problems, reason=refused.reason) from refused
+
+
+def leaving_out_bad_rows(spec: VersionSpec) -> RowFilter:
+    """For rows that nobody can mend: one that the profile or the branch's policy refuses is left out and counted,
+    instead of making the whole version invalid."""
+    profile = spec.profile
+    if spec.personal_data == "refuse":
+        private = {ProblemCode.SECRET: "error", ProblemCode.PERSONAL_DATA: "error"}
+        profile = profile.model_copy(update={"checks": profile.checks | private})
+    return RowFilter(profile=profile)
 
 
 def _free_name(model: str, taken: set[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fragua_dataset.domain.profile import Shape
+from fragua_dataset.domain.synthesis_order import SynthesisOrder
 from fragua_dataset.domain.version import Origin
 from fragua_dataset.domain.version_spec import Container, VersionSpec
 
@@ -84,4 +85,6 @@ class VersionOrder(_Frozen):
     """Names of all datasets that its rows went through, its own included."""
     requires_approval: bool = False
     tokenizers: tuple[TokenizerSource, ...] = ()
+    synthesis: SynthesisOrder | None = None
+    """How the rows are generated, where there is nothing to read."""
     spec: VersionSpec
