@@ -13,25 +13,48 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from fragua_exporter.conversion import checkpoint as checkpoint_module
 from fragua_exporter.conversion.architectures import plan_model
 from fragua_exporter.conversion.checkpoint import open_checkpoint
 from fragua_exporter.conversion.merge import load_adapter
+from fragua_exporter.conversion.writer import merged_rows
 from fragua_platform.errors import InvalidData, InvalidInput
 from tests.tiny_models import make_tiny_llama
 from tests.unit.fragua_exporter.adapters import make_adapter
+
+
+def merged(base: Path, directory: Path) -> dict[str, torch.Tensor]:
+    """Every tensor as it is written, by its name in the checkpoint."""
+    checkpoint = open_checkpoint(base)
+    plan = plan_model(checkpoint)
+    adapter = load_adapter(directory, plan)
+    return {
+        tensor.source: torch.cat([rows.clone() for rows in merged_rows(tensor, checkpoint, adapter)])
+        for tensor in plan.tensors
+    }
+
+
+def merged_by_peft(base: Path, directory: Path) -> dict[str, torch.Tensor]:
+    """The same, reordered for llama.cpp by the plan."""
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), directory).merge_and_unload()
+    tensors = model.state_dict()
+    return {t.source: t.transform(tensors[t.source]) for t in plan_model(open_checkpoint(base)).tensors}
 
 
 @pytest.mark.parametrize("rank_stabilised", [False, True])
 # R152, R187
 def test_merged_weights_are_those_of_peft(base: Path, tmp_path: Path, rank_stabilised: bool) -> None:
     directory = make_adapter(base, tmp_path, use_rslora=rank_stabilised)
-    checkpoint = open_checkpoint(base)
-    adapter = load_adapter(directory, plan_model(checkpoint))
-    theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), directory).merge_and_unload()
-    expected = theirs.state_dict()
-    assert len(adapter.updates) == 14
-    for name in checkpoint.entries:
-        assert torch.equal(adapter.merge(name, checkpoint.read(name)), expected[name]), name
+    ours, theirs = merged(base, directory), merged_by_peft(base, directory)
+    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_a_last_block_of_few_rows_is_merged_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = make_tiny_llama(tmp_path / "base", seed=2, hidden=512, layers=1)
+    directory = make_adapter(base, tmp_path / "adapter")
+    monkeypatch.setattr(checkpoint_module, "BLOCK_VALUES", 85 * 512)  # 512 rows are 6 blocks of 85 rows and 2 more.
+    ours, theirs = merged(base, directory), merged_by_peft(base, directory)
+    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,15 @@ from safetensors import SafetensorError, safe_open
 
 from fragua_platform.errors import InvalidData, InvalidInput, Violation
 
-MERGEABLE_DTYPES = ("F32", "F16", "BF16")
+MERGEABLE_DTYPES: Mapping[str, torch.dtype] = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """A merge into fewer bits rounds the adapter's small update away."""
+
+BLOCK_VALUES = 1 << 19
+"""How many numbers are read, merged and written at once: few enough to stay in the processor's caches meanwhile."""
+
+FEWEST_ROWS = 64
+"""Of products with fewer rows than about ten, other kernels add up in another order: their last bits are not those of
+the product of the whole matrices."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,12 @@ class TensorEntry:
     file: Path
     shape: tuple[int, ...]
     dtype: str
+    offset: int
+    """Of its first byte within the file."""
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -31,10 +46,31 @@ class Checkpoint:
     entries: Mapping[str, TensorEntry]
 
     def read(self, name: str) -> torch.Tensor:
-        """The tensor in 32 bits. The file is opened anew each time, so that no mapping piles up in memory."""
-        with safe_open(self.entries[name].file, framework="pt") as file:
-            tensor: torch.Tensor = file.get_tensor(name)
-        return tensor.to(torch.float32)
+        """The tensor in 32 bits."""
+        return self.read_stored(name).to(torch.float32)
+
+    def read_stored(self, name: str) -> torch.Tensor:
+        """The tensor as it is stored."""
+        entry = self.entries[name]
+        values = torch.empty(entry.size, dtype=MERGEABLE_DTYPES[entry.dtype])
+        for _ in _read_into(entry, values, entry.size):
+            pass
+        return values.view(entry.shape)
+
+    def read_blocks(self, name: str) -> Iterator[torch.Tensor]:
+        """Some rows of a matrix at a time, as they are stored; each block is overwritten when the next is asked for.
+
+        Plain reads into one buffer instead of a mapping of the file: mapped pages would count as this process's memory.
+        """
+        entry = self.entries[name]
+        columns = entry.shape[-1]
+        values = torch.empty(min(entry.size, rows_of_a_block(columns) * columns), dtype=MERGEABLE_DTYPES[entry.dtype])
+        for block in _read_into(entry, values, len(values)):
+            yield block.view(-1, columns)
+
+
+def rows_of_a_block(columns: int) -> int:
+    return max(FEWEST_ROWS, BLOCK_VALUES // columns)
 
 
 def open_checkpoint(directory: Path) -> Checkpoint:
@@ -59,18 +95,23 @@ def open_checkpoint(directory: Path) -> Checkpoint:
 
 
 def read_headers(file: Path) -> dict[str, TensorEntry]:
-    """Names, shapes and types in one safetensors file, checked against the length of the file."""
+    """Names, shapes, types and places in one safetensors file, checked against the length of the file."""
+    place = f"{file.parent.name}/{file.name}"
     try:
-        with safe_open(file, framework="pt") as tensors:
-            names: list[str] = tensors.keys()
-            slices = {name: tensors.get_slice(name) for name in names}
-            return {name: TensorEntry(file, tuple(s.get_shape()), s.get_dtype()) for name, s in slices.items()}
+        with safe_open(file, framework="pt"):  # Refuses whatever does not add up; of the places it tells nothing.
+            pass
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            header: dict[str, Any] = json.loads(stream.read(length))
     except FileNotFoundError as missing:
-        raise InvalidData(f"{file.parent.name}/{file.name} is missing: copy the whole directory again") from missing
-    except SafetensorError as broken:
-        raise InvalidData(
-            f"{file.parent.name}/{file.name} is no whole safetensors file ({broken}): copy it again from its source"
-        ) from broken
+        raise InvalidData(f"{place} is missing: copy the whole directory again") from missing
+    except (SafetensorError, OSError) as broken:
+        raise InvalidData(f"{place} is no whole safetensors file ({broken}): copy it again from its source") from broken
+    header.pop("__metadata__", None)
+    return {
+        name: TensorEntry(file, tuple(tensor["shape"]), tensor["dtype"], 8 + length + tensor["data_offsets"][0])
+        for name, tensor in header.items()
+    }
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -97,3 +138,20 @@ def _weight_files(directory: Path) -> list[Path]:
     if outside:
         raise InvalidData(f"{directory.name}/{index.name}: {outside[0]!r} is not a plain file name")
     return [directory / name for name in sorted(set(shards.values()))]
+
+
+def _read_into(entry: TensorEntry, values: torch.Tensor, step: int) -> Iterator[torch.Tensor]:
+    """Fill `values` again and again, `step` numbers at a time, until the tensor ends."""
+    content = values.view(torch.uint8).numpy().data
+    width = values.element_size()
+    with entry.file.open("rb", buffering=0) as stream:
+        stream.seek(entry.offset)
+        for start in range(0, entry.size, step):
+            count = min(step, entry.size - start)
+            read = 0
+            while read < count * width:
+                received = stream.readinto(content[read : count * width])
+                if not received:
+                    raise InvalidData(f"{entry.file.parent.name}/{entry.file.name} became shorter while it was read")
+                read += received
+            yield values[:count]

@@ -1,4 +1,4 @@
-"""Merges a PEFT LoRA adapter into its base, one tensor at a time and always in 32 bits.
+"""Merges a PEFT LoRA adapter into its base, some rows at a time and always in 32 bits.
 
 W' = W + scale * (B @ A),  scale = alpha / r,  or alpha / sqrt(r) for rank-stabilised LoRA
 """
@@ -6,7 +6,7 @@ W' = W + scale * (B @ A),  scale = alpha / r,  or alpha / sqrt(r) for rank-stabi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +15,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load_file
 
-from fragua_exporter.conversion.architectures.plan import ModelPlan
-from fragua_exporter.conversion.checkpoint import read_headers, read_json
+from fragua_exporter.conversion.architectures.plan import ModelPlan, Transform, as_stored
+from fragua_exporter.conversion.checkpoint import FEWEST_ROWS, read_headers, read_json
 from fragua_exporter.domain.export_spec import violations_of
 from fragua_platform.errors import InvalidData, InvalidInput, Violation
 
@@ -77,12 +77,32 @@ class Adapter:
     updates: Mapping[str, LowRankUpdate]
     """By the name of the base tensor that each one changes."""
 
-    def merge(self, name: str, weight: torch.Tensor) -> torch.Tensor:
-        """`weight` must be in 32 bits; a tensor without an update comes back as it is."""
+    def merge(
+        self, name: str, blocks: Iterable[torch.Tensor], transform: Transform = as_stored
+    ) -> Iterator[torch.Tensor]:
+        """The rows of `blocks` in 32 bits, with the update added where there is one.
+
+        `transform` is what the rows of the whole tensor went through. Each block that comes out is overwritten by the
+        next.
+        """
         update = self.updates.get(name)
-        if update is None:
-            return weight
-        return weight + (update.b @ update.a) * self.scale
+        b = None if update is None else transform(update.b)
+        merged = torch.empty(0)
+        start = 0
+        for block in blocks:
+            end = start + len(block)
+            # A last block of few rows is multiplied together with rows before it: see FEWEST_ROWS.
+            first = max(0, min(start, end - FEWEST_ROWS))
+            if len(merged) < end - first:
+                merged = torch.empty(end - first, block.shape[1])
+            rows = merged[start - first : end - first]
+            if update is None or b is None:
+                rows.copy_(block)
+            else:
+                torch.mm(b[first:end], update.a, out=merged[: end - first])
+                rows.mul_(self.scale).add_(block)
+            start = end
+            yield rows
 
 
 def load_adapter(directory: Path, plan: ModelPlan) -> Adapter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 import gguf
@@ -12,8 +13,10 @@ import numpy as np
 import torch
 from gguf import GGMLQuantizationType, LlamaFileType
 
-from fragua_exporter.conversion.architectures.plan import ModelPlan
-from fragua_exporter.conversion.checkpoint import Checkpoint
+from fragua_exporter.conversion.architectures.plan import ModelPlan, TensorPlan, as_stored
+from fragua_exporter.conversion.checkpoint import Checkpoint, rows_of_a_block
+from fragua_exporter.conversion.encoding import encoder
+from fragua_exporter.conversion.gguf_file import GgufFile, stored_bytes
 from fragua_exporter.conversion.merge import Adapter
 from fragua_exporter.conversion.vocabulary import Vocabulary
 from fragua_exporter.domain.export_spec import Quantization
@@ -41,7 +44,7 @@ def storage_type(quantization: Quantization, shape: tuple[int, ...]) -> GGMLQuan
 
 def file_size(plan: ModelPlan, quantization: Quantization) -> int:
     """Bytes of the tensors, which is all but a few megabytes of the file."""
-    return sum(_stored_bytes(storage_type(quantization, t.shape), t.shape) for t in plan.tensors)
+    return sum(stored_bytes(storage_type(quantization, t.shape), t.shape) for t in plan.tensors)
 
 
 def write_gguf_files(
@@ -54,55 +57,65 @@ def write_gguf_files(
     on_tensor: Callable[[int], None],
 ) -> None:
     """Merge and write every planned tensor; `on_tensor` hears how many are done and may raise to stop."""
-    with _full_disk_is_named(), ExitStack() as stack:
-        writers = {quantization: gguf.GGUFWriter(path, plan.gguf_architecture) for quantization, path in files.items()}
-        for quantization, writer in writers.items():
-            stack.callback(writer.close)
-            _write_header(writer, quantization, plan, vocabulary, write_metadata)
+    encoder_of = cache(encoder)
+    with full_disk_is_named(), ExitStack() as stack:
+        outputs = {quantization: GgufFile(path, plan.gguf_architecture) for quantization, path in files.items()}
+        for quantization, output in outputs.items():
+            stack.callback(output.close)
+            _write_head(output, quantization, plan, vocabulary, write_metadata)
         for constant in plan.constants.values():
-            for writer in writers.values():
-                writer.write_tensor_data(constant)
+            for output in outputs.values():
+                output.begin_tensor()
+                output.append(torch.from_numpy(constant))
         for done, tensor in enumerate(plan.tensors, start=1):
-            merged = adapter.merge(tensor.source, checkpoint.read(tensor.source))
-            types = {quantization: storage_type(quantization, tensor.shape) for quantization in writers}
-            _check_range(tensor.source, merged, GGMLQuantizationType.F16 in types.values())
-            values = tensor.transform(merged).contiguous().numpy()
-            for quantization, writer in writers.items():
-                writer.write_tensor_data(gguf.quants.quantize(values, types[quantization]))
+            types = {quantization: storage_type(quantization, tensor.shape) for quantization in outputs}
+            for output in outputs.values():
+                output.begin_tensor()
+            for rows in merged_rows(tensor, checkpoint, adapter):
+                check_range(tensor.source, rows, GGMLQuantizationType.F16 in types.values())
+                encoded = {stored: encoder_of(stored)(rows) for stored in set(types.values())}
+                for quantization, output in outputs.items():
+                    output.append(encoded[types[quantization]])
             on_tensor(done)
+        for output in outputs.values():
+            output.finish()
 
 
-def _write_header(
-    writer: gguf.GGUFWriter,
+def merged_rows(tensor: TensorPlan, checkpoint: Checkpoint, adapter: Adapter) -> Iterator[torch.Tensor]:
+    """The tensor in llama.cpp's layout and in 32 bits, block by block; each block is overwritten by the next."""
+    if len(tensor.shape) == 1:
+        return iter([tensor.transform(checkpoint.read(tensor.source))])
+    if tensor.transform is as_stored:
+        return adapter.merge(tensor.source, checkpoint.read_blocks(tensor.source))
+    # Rows that trade places need the whole matrix: one at a time, in its own 16 or 32 bits.
+    reordered = tensor.transform(checkpoint.read_stored(tensor.source))
+    blocks = reordered.split(rows_of_a_block(tensor.shape[-1]))
+    return adapter.merge(tensor.source, blocks, tensor.transform)
+
+
+def _write_head(
+    output: GgufFile,
     quantization: Quantization,
     plan: ModelPlan,
     vocabulary: Vocabulary,
     write_metadata: WriteMetadata,
 ) -> None:
-    writer.add_type(gguf.GGUFType.MODEL)
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    writer.add_file_type(_FORMATS[quantization][1])
-    plan.write_metadata(writer)
-    vocabulary.write_metadata(writer)
-    write_metadata(writer)
+    output.add_type(gguf.GGUFType.MODEL)
+    output.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    output.add_file_type(_FORMATS[quantization][1])
+    plan.write_metadata(output)
+    vocabulary.write_metadata(output)
+    write_metadata(output)
     for name, values in plan.constants.items():
-        writer.add_tensor_info(name, values.shape, values.dtype, values.nbytes)
+        output.announce_tensor(name, values.shape, GGMLQuantizationType.F32)
     for tensor in plan.tensors:
-        stored = storage_type(quantization, tensor.shape)
-        byte_shape = gguf.quant_shape_to_byte_shape(tensor.shape, stored)
-        size = _stored_bytes(stored, tensor.shape)
-        writer.add_tensor_info(tensor.target, byte_shape, np.dtype(np.uint8), size, raw_dtype=stored)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
+        output.announce_tensor(tensor.target, tensor.shape, storage_type(quantization, tensor.shape))
+    output.write_head()
 
 
-def _stored_bytes(stored: GGMLQuantizationType, shape: tuple[int, ...]) -> int:
-    return int(np.prod(gguf.quant_shape_to_byte_shape(shape, stored), dtype=np.int64))
-
-
-def _check_range(name: str, merged: torch.Tensor, narrow: bool) -> None:
-    low, high = (float(bound) for bound in torch.aminmax(merged))
+def check_range(name: str, rows: torch.Tensor, narrow: bool) -> None:
+    """Refuse what is not a number and, if it is to be written in 16-bit floats, what these cannot hold."""
+    low, high = (float(bound) for bound in torch.aminmax(rows))
     largest = max(abs(low), abs(high))
     if not np.isfinite(largest):
         raise InvalidData(f"{name} holds NaN or infinity after the merge: the base is damaged or the training diverged")
@@ -111,10 +124,11 @@ def _check_range(name: str, merged: torch.Tensor, narrow: bool) -> None:
 
 
 @contextmanager
-def _full_disk_is_named() -> Iterator[None]:
+def full_disk_is_named() -> Iterator[None]:
+    """Raise `LimitExceeded` where the disk, a quota or the limit on the size of files ends the writing."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise LimitExceeded("the disk filled up while the GGUF files were written", reason="DISK_FULL") from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise LimitExceeded("the disk filled up while the files were written", reason="DISK_FULL") from error
         raise

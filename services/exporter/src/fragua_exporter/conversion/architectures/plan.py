@@ -13,6 +13,9 @@ import torch
 from gguf import GGUFWriter
 
 
+Transform = Callable[[torch.Tensor], torch.Tensor]
+
+
 def as_stored(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
@@ -25,8 +28,9 @@ class TensorPlan:
     """Name in the GGUF file."""
     shape: tuple[int, ...]
     """What both sides must have."""
-    transform: Callable[[torch.Tensor], torch.Tensor] = as_stored
-    """Applied after the merge, because adapters speak the checkpoint's layout."""
+    transform: Transform = as_stored
+    """From the checkpoint's layout to llama.cpp's. Of a matrix it reorders rows and nothing else, so that the rows of an
+    adapter's B can follow; a vector comes in 32 bits and may change its values."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,73 @@
+"""A GGUF file that is written front to back, its tensors in pieces of any size."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import gguf
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType, GGUFValueType
+
+
+class GgufFile(gguf.GGUFWriter):
+    """gguf's writer, without its way through one array per tensor and one call per token of the vocabulary."""
+
+    def announce_tensor(self, name: str, shape: tuple[int, ...], stored: GGMLQuantizationType) -> None:
+        """To be called for each tensor before `write_head`, in the order in which they will be written."""
+        byte_shape = gguf.quant_shape_to_byte_shape(shape, stored)
+        self.add_tensor_info(name, byte_shape, np.dtype(np.uint8), stored_bytes(stored, shape), raw_dtype=stored)
+
+    def write_head(self) -> None:
+        self.write_header_to_file()
+        self.write_kv_data_to_file()
+        self.write_ti_data_to_file()
+
+    def begin_tensor(self) -> None:
+        self.write_padding(self._stream, self._stream.tell())
+
+    def append(self, values: torch.Tensor) -> None:
+        self._stream.write(values.contiguous().view(-1).view(torch.uint8).numpy().data)
+
+    def finish(self) -> None:
+        self.begin_tensor()  # The end of the last tensor is padded as well.
+        self.close()
+
+    @property
+    def _stream(self) -> Any:
+        assert self.fout is not None, "write_head comes first"
+        return self.fout[0]
+
+    def _pack_val(
+        self, val: Any, vtype: GGUFValueType, add_vtype: bool, sub_type: GGUFValueType | None = None
+    ) -> bytes:
+        if vtype == GGUFValueType.ARRAY and sub_type is None and len(val) > 1 and (packed := _pack_list(val)):
+            head = self._pack("I", vtype) if add_vtype else b""
+            return head + packed
+        return super()._pack_val(val, vtype, add_vtype, sub_type)
+
+
+def stored_bytes(stored: GGMLQuantizationType, shape: tuple[int, ...]) -> int:
+    return int(np.prod(gguf.quant_shape_to_byte_shape(shape, stored), dtype=np.int64))
+
+
+def _pack_list(values: Sequence[Any]) -> bytes | None:
+    """A list of texts or numbers at once, for one by one a vocabulary takes most of a second; None for any other."""
+    match values[0]:
+        case bool():
+            return None
+        case str():
+            kind = GGUFValueType.STRING
+            texts = [value.encode() for value in values]
+            content = b"".join([part for text in texts for part in (len(text).to_bytes(8, "little"), text)])
+        case int():
+            kind = GGUFValueType.INT32
+            content = struct.pack(f"<{len(values)}i", *values)
+        case float():
+            kind = GGUFValueType.FLOAT32
+            content = struct.pack(f"<{len(values)}f", *values)
+        case _:
+            return None
+    return struct.pack("<IQ", kind, len(values)) + content
