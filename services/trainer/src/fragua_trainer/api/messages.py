@@ -36,16 +36,18 @@ _ADAPTER_STATES = {
     AdapterState.READY: trainer_pb2.ADAPTER_STATE_READY,
     AdapterState.FAILED: trainer_pb2.ADAPTER_STATE_FAILED,
 }
+_LOGGING_FIELDS = ("log_steps", "save_steps", "eval_steps")
+"""What the message has in its schedule and the specification in `logging`."""
 
 
 def order_from_message(message: trainer_pb2.TrainingJob) -> TrainingOrder:
     """Absent fields take the defaults of the specification, which are documented there."""
-    schedule = _present(message.schedule, without=("save_steps", "eval_steps"))
+    schedule = _present(message.schedule, without=_LOGGING_FIELDS)
     schedule["scheduler"] = _SCHEDULERS[message.schedule.scheduler]
     spec = TrainingSpec(
         lora=LoraSpec(**_present(message.lora)),
         schedule=ScheduleSpec(**schedule),
-        logging=LoggingSpec(**_present(message.schedule, only=("save_steps", "eval_steps"))),
+        logging=LoggingSpec(**_present(message.schedule, only=_LOGGING_FIELDS)),
         precision=_PRECISIONS[message.precision],
     )
     return TrainingOrder(
@@ -70,10 +72,13 @@ def job_to_message(job: Job, adapter: Adapter | None) -> trainer_pb2.TrainingJob
         name=job.name,
         dataset_version=order.dataset_version,
         base_model=order.base_model,
-        lora=trainer_pb2.LoraSpec(**order.spec.lora.model_dump()),
+        lora=trainer_pb2.LoraSpec(
+            **order.spec.lora.model_dump(exclude={"bias"}), bias=f"LORA_BIAS_{order.spec.lora.bias.value.upper()}"
+        ),
         schedule=trainer_pb2.Schedule(
             **schedule.model_dump(exclude={"scheduler"}),
             scheduler=f"SCHEDULER_{schedule.scheduler.value.upper()}",
+            log_steps=logging.log_steps,
             save_steps=logging.save_steps,
             eval_steps=logging.eval_steps,
         ),

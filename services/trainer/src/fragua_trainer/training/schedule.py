@@ -52,7 +52,7 @@ class Plan:
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of step `step` (counted from 0): linear warm-up, then the chosen shape down to zero."""
-        warmup = min(self.schedule.warmup_steps, self.total_steps // 2)
+        warmup = self.schedule.warm_up(self.total_steps)
         if step < warmup:
             return self.schedule.learning_rate * (step + 1) / warmup
         done = (step - warmup) / (self.total_steps - warmup)
