@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -20,7 +20,7 @@ from fragua.trainer.v1 import trainer_pb2
 from fragua.trainer.v1 import trainer_service_pb2 as trainer_calls
 from fragua_cli.output import Output
 from fragua_cli.suite import Suite
-from fragua_platform.errors import Corrupted, InvalidInput, Unavailable
+from fragua_platform.errors import Corrupted, InvalidInput, NotFound, Unavailable
 
 CHUNK_BYTES: Final = 512 * 1024
 
@@ -33,21 +33,46 @@ Advance = Callable[[int], None]
 async def upload_dataset(
     suite: Suite, output: Output, file: Path, header: dataset_calls.ImportDatasetHeader
 ) -> dataset_pb2.DatasetVersion:
+    """Send a file; where the connection breaks the upload goes on by itself, from the byte where it stopped."""
     header.filename = file.name
     header.size_bytes = file.stat().st_size
     header.sha256 = await asyncio.to_thread(sha256_of, file)
+    header.resumable = True
 
     async def messages(advance: Advance) -> AsyncIterator[dataset_calls.ImportDatasetRequest]:
         yield dataset_calls.ImportDatasetRequest(header=header)
-        async for chunk in _chunks(file):
+        async for chunk in _chunks(file, header.offset):
             yield dataset_calls.ImportDatasetRequest(chunk=chunk)
             advance(len(chunk))
 
-    async def attempt() -> dataset_pb2.DatasetVersion:
-        with transfer_bar(output, f"uploading {file.name}", header.size_bytes) as advance:
-            return await suite.dataset.ImportDataset(messages(advance))
+    async def go_on(offset: int) -> dataset_pb2.DatasetVersion | None:
+        header.offset = offset
+        with transfer_bar(output, f"uploading {file.name}", header.size_bytes, done=offset) as advance:
+            try:
+                return await suite.dataset.ImportDataset(messages(advance))
+            except Unavailable:
+                if await _received(suite, header) == offset:
+                    raise
+                return None  # something came: that is progress, so patience starts anew
 
-    return await suite.persist(attempt)
+    try:
+        version = None
+        while version is None:
+            offset = await suite.persist(partial(_received, suite, header))
+            version = await suite.persist(partial(go_on, offset))
+        return version
+    except (Unavailable, asyncio.CancelledError):
+        output.notice(f"With --request-id {header.request_id} the same command goes on where it stopped, for a day.")
+        raise
+
+
+async def _received(suite: Suite, header: dataset_calls.ImportDatasetHeader) -> int:
+    """How much of a file arrived in streams before."""
+    request = dataset_calls.GetUploadRequest(parent=header.parent, request_id=header.request_id)
+    try:
+        return (await suite.dataset.GetUpload(request)).received_bytes
+    except NotFound:
+        return 0
 
 
 async def upload_base_model(suite: Suite, output: Output, folder: Path, model: str) -> trainer_pb2.BaseModel:
@@ -78,24 +103,53 @@ async def upload_base_model(suite: Suite, output: Output, folder: Path, model: s
 
 
 async def download(suite: Suite, output: Output, export: str, artifact: artifact_pb2.Artifact, folder: Path) -> Path:
-    """Fetch one file of an export; a download that broke off goes on where it stopped.
+    """Fetch one file of an export."""
+    name = artifact.key.rpartition("/")[2]
+
+    def read(offset: int) -> AsyncIterable[Any]:
+        return suite.exporter.DownloadExportFile(
+            exporter_calls.DownloadExportFileRequest(name=export, file=name, offset=offset)
+        )
+
+    return await _download(suite, output, read, artifact, folder / name)
+
+
+async def download_dataset_file(
+    suite: Suite, output: Output, resource: str, path: str, artifact: artifact_pb2.Artifact, folder: Path
+) -> Path:
+    """Fetch one file of a dataset version or conversion; `path` is its name within its bundle."""
+
+    def read(offset: int) -> AsyncIterable[Any]:
+        return suite.dataset.DownloadDatasetFile(
+            dataset_calls.DownloadDatasetFileRequest(name=resource, path=path, offset=offset)
+        )
+
+    return await _download(suite, output, read, artifact, folder / path)
+
+
+async def _download(
+    suite: Suite,
+    output: Output,
+    read: Callable[[int], AsyncIterable[Any]],
+    artifact: artifact_pb2.Artifact,
+    target: Path,
+) -> Path:
+    """A download that broke off goes on where it stopped.
 
     The file gets its name when its digest is right; until then its bytes are in `<name>.part`.
     """
-    name = artifact.key.rpartition("/")[2]
-    target, part = folder / name, folder / f"{name}.part"
-    folder.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and await asyncio.to_thread(sha256_of, target) == artifact.sha256:
         return target
     if part.exists() and part.stat().st_size > artifact.size_bytes:
         part.unlink()
 
     async def go_on(offset: int) -> None:
-        request = exporter_calls.DownloadExportFileRequest(name=export, file=name, offset=offset)
-        bar = transfer_bar(output, f"downloading {name}", artifact.size_bytes, done=offset)
+        bar = transfer_bar(output, f"downloading {target.name}", artifact.size_bytes, done=offset)
         with bar as advance, part.open("ab") as file:
             try:
-                async for answer in suite.exporter.DownloadExportFile(request):
+                async for answer in read(offset):
                     await asyncio.to_thread(file.write, answer.chunk)
                     advance(len(answer.chunk))
             except Unavailable:
@@ -107,7 +161,7 @@ async def download(suite: Suite, output: Output, export: str, artifact: artifact
         await suite.persist(partial(go_on, offset))
     if await asyncio.to_thread(sha256_of, part) != artifact.sha256:
         part.unlink()
-        raise Corrupted(f"{name} arrived with other bytes than {export} was published with; download it again")
+        raise Corrupted(f"{target.name} arrived with other bytes than it was published with; download it again")
     return part.replace(target)
 
 
@@ -134,7 +188,8 @@ def transfer_bar(output: Output, label: str, total: int, *, done: int = 0) -> It
         yield lambda count: progress.advance(task, count)
 
 
-async def _chunks(file: Path) -> AsyncIterator[bytes]:
+async def _chunks(file: Path, offset: int = 0) -> AsyncIterator[bytes]:
     with file.open("rb") as content:
+        content.seek(offset)
         while chunk := await asyncio.to_thread(content.read, CHUNK_BYTES):
             yield chunk

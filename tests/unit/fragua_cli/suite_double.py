@@ -35,6 +35,8 @@ class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
         self.received = b""
         self.headers: list[dataset_service_pb2.ImportDatasetHeader] = []
         self.refuse_uploads = 0
+        self.break_after = 0
+        self.kept = b""
         self.branch_names = ["tutor"]
         self.asked: list[Any] = []
         """Requests to derive, review and sign, in order."""
@@ -55,12 +57,22 @@ class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
             next_page_token=str(page + 1) if more else "",
         )
 
+    async def GetUpload(self, request: Any, context: Any) -> dataset_service_pb2.Upload:
+        if not self.kept:
+            raise NotFound("nothing is kept")
+        return dataset_service_pb2.Upload(received_bytes=len(self.kept))
+
     async def ImportDataset(self, request_iterator: AsyncIterator[Any], context: Any) -> dataset_pb2.DatasetVersion:
         received = b""
         async for request in request_iterator:
             if request.WhichOneof("payload") == "header":
                 self.headers.append(request.header)
+                received = self.kept[: request.header.offset]
             received += request.chunk
+            if self.break_after and len(received) >= self.break_after:
+                self.break_after = 0
+                self.kept = received
+                await context.abort(grpc.StatusCode.ABORTED, "the connection broke")
         if self.refuse_uploads:
             self.refuse_uploads -= 1
             # Of the same family as UNAVAILABLE for us, but gRPC does not send it again by itself.

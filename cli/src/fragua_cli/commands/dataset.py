@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from fragua.dataset.v1 import dataset_pb2
 from fragua.dataset.v1 import dataset_service_pb2 as calls
-from fragua_cli.commands import dataset_derive, dataset_review, feedback
+from fragua_cli.commands import dataset_derive, dataset_files, dataset_review, dataset_rows, feedback
 from fragua_cli.commands.job_verbs import first
 from fragua_cli.jobs import dataset_versions
 from fragua_cli.names import base_model_name, branch_name, dataset_version_name
@@ -32,7 +33,10 @@ from fragua_platform.errors import InvalidInput, Violation
 
 app = typer.Typer()
 
-for commands in (dataset_derive, dataset_review, feedback):
+_DIGEST_SECONDS = 600.0
+"""Of an object that another program put into the store the service reads every byte before it answers."""
+
+for commands in (dataset_derive, dataset_review, dataset_rows, dataset_files, feedback):
     app.add_typer(commands.app)
 
 
@@ -63,12 +67,11 @@ class Purpose(StrEnum):
 async def import_file(
     session: Session,
     file: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="JSON Lines, a JSON array or CSV in UTF-8, plain, gzip or zstd; or Parquet.",
+            help="JSON Lines, a JSON array or CSV in UTF-8, plain, gzip or zstd; or Parquet. Or an object of the "
+            "artifact store, as s3://BUCKET/KEY.",
         ),
     ],
     dataset: Annotated[str, typer.Option("--name", "-n", help="The dataset; begins with its first version.")],
@@ -101,28 +104,48 @@ async def import_file(
             show_default=False,
         ),
     ] = None,
+    in_store: Annotated[
+        bool, typer.Option("--in-store", help="FILE is the key of an object in the artifact store.")
+    ] = False,
     wait: WaitOption = True,
     given_request_id: RequestIdOption = "",
 ) -> None:
-    """Import a file as a new immutable version. Exits with 2 when rows have problems, and lists them."""
-    header = calls.ImportDatasetHeader(
-        parent=f"{await branch_name(session.suite, branch)}/datasets/{dataset}",
-        request_id=request_id(given_request_id),
-        options=dataset_pb2.ImportOptions(
-            shape=None if shape is Shape.AUTO else f"ROW_SHAPE_{shape.name}",
-            validation_fraction=validation_fraction,
-            split_seed=seed,
-            group_field=group_field,
-            format=None if file_format is Format.AUTO else f"FILE_FORMAT_{file_format.name}",
-            profile=profile,
-            profile_yaml=profile_file.read_text("utf-8") if profile_file else "",
-            purpose=f"DATASET_PURPOSE_{purpose.name}",
-            stratum_field=stratum_field,
-            tokenizers=[await _tokenizer_use(session, given) for given in tokenizer or []],
-        ),
+    """Import a file as a new immutable version. Exits with 2 when rows have problems, and lists them.
+
+    Where the connection breaks, the upload goes on by itself from where it stopped.
+    """
+    suite = session.suite
+    parent = f"{await branch_name(suite, branch)}/datasets/{dataset}"
+    options = dataset_pb2.ImportOptions(
+        shape=None if shape is Shape.AUTO else f"ROW_SHAPE_{shape.name}",
+        validation_fraction=validation_fraction,
+        split_seed=seed,
+        group_field=group_field,
+        format=None if file_format is Format.AUTO else f"FILE_FORMAT_{file_format.name}",
+        profile=profile,
+        profile_yaml=profile_file.read_text("utf-8") if profile_file else "",
+        purpose=f"DATASET_PURPOSE_{purpose.name}",
+        stratum_field=stratum_field,
+        tokenizers=[await _tokenizer_use(session, given) for given in tokenizer or []],
     )
-    version = await upload_dataset(session.suite, session.output, file, header)
+    if in_store or file.startswith("s3://"):
+        request = calls.ImportDatasetObjectRequest(
+            parent=parent, request_id=request_id(given_request_id), object_uri=file, options=options
+        )
+        method = partial(suite.dataset.ImportDatasetObject, timeout=_DIGEST_SECONDS)
+        version = await suite.call(method, request)
+    else:
+        header = calls.ImportDatasetHeader(parent=parent, request_id=request_id(given_request_id), options=options)
+        version = await upload_dataset(suite, session.output, _existing(file), header)
     await follow_version(session, version, wait=wait)
+
+
+def _existing(file: str) -> Path:
+    path = Path(file)
+    if not path.is_file():
+        problem = Violation("FILE", f"{file} is no file")
+        raise InvalidInput(problem.description, violations=[problem])
+    return path
 
 
 @client_command(app, "list")
