@@ -17,15 +17,16 @@ import gguf
 from fragua_exporter.conversion import chat_template
 from fragua_exporter.conversion.architectures import plan_model
 from fragua_exporter.conversion.architectures.plan import ModelPlan
-from fragua_exporter.conversion.chat_template import TemplateFamily
+from fragua_exporter.conversion.chat_template import ChatFormat
 from fragua_exporter.conversion.checkpoint import Checkpoint, open_checkpoint
 from fragua_exporter.conversion.merge import Adapter, load_adapter
-from fragua_exporter.conversion.modelfile import check_system_prompt, render_modelfile
+from fragua_exporter.conversion.modelfile import make_modelfile
 from fragua_exporter.conversion.reference import Probe, TrainedTokenizer, make_probe, run_reference
 from fragua_exporter.conversion.verification import Verification, verify
 from fragua_exporter.conversion.vocabulary import Vocabulary, load_vocabulary
 from fragua_exporter.conversion.writer import file_size, write_gguf_files
 from fragua_exporter.domain.export_spec import ExportSpec, Quantization, parse_export_spec
+from fragua_exporter.domain.modelfile import check_texts
 from fragua_platform.errors import InvalidInput, LimitExceeded, Violation
 from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 
@@ -42,7 +43,7 @@ class Preflight:
     adapter: Adapter
     vocabulary: Vocabulary
     tokenizer: TrainedTokenizer
-    family: TemplateFamily
+    chat: ChatFormat
     probe: Probe
     end_of_turn: int
     stop_ids: tuple[int, ...]
@@ -68,13 +69,9 @@ def export(job: JobDirectory, reporter: Reporter) -> None:
     spec = preflight.spec
     modelfile = unproven / "Modelfile"
     modelfile.write_text(
-        render_modelfile(
-            spec.file_name(spec.quantizations[0]),
-            preflight.family,
-            spec.system_prompt,
-            spec.parameters,
-            preflight.plan.context_length,
-        ),
+        make_modelfile(
+            spec.file_name(spec.quantizations[0]), preflight.chat, spec, preflight.plan.context_length
+        ).render(),
         "utf-8",
     )
     info = unproven / "export_info.json"
@@ -88,14 +85,14 @@ def export(job: JobDirectory, reporter: Reporter) -> None:
 
 def check_inputs(job: JobDirectory) -> Preflight:
     spec = parse_export_spec(job.read_spec())
-    check_system_prompt(spec.system_prompt)
+    check_texts(system_prompt=spec.system_prompt, license=spec.license)
     checkpoint = open_checkpoint(job.inputs / "base")
     plan = plan_model(checkpoint)
     adapter = load_adapter(job.inputs / "adapter", plan)
     vocabulary = load_vocabulary(checkpoint.directory, plan.vocabulary_size)
     tokenizer = TrainedTokenizer(checkpoint.directory)
-    family = chat_template.recognise(tokenizer.render)
-    probe = make_probe(tokenizer, spec.system_prompt, spec.probe_prompt, spec.probe_max_tokens)
+    chat = chat_template.recognise(tokenizer.render, tokenizer.bos)
+    probe = make_probe(tokenizer, chat, spec.system_prompt, spec.probe_prompt, spec.probe_max_tokens)
     _check_context(spec, plan, probe)
     _check_disk(job.root, spec, plan)
     return Preflight(
@@ -105,10 +102,10 @@ def check_inputs(job: JobDirectory) -> Preflight:
         adapter=adapter,
         vocabulary=vocabulary,
         tokenizer=tokenizer,
-        family=family,
+        chat=chat,
         probe=probe,
-        end_of_turn=_control_id(vocabulary, family.end_of_turn),
-        stop_ids=_stop_ids(vocabulary, family),
+        end_of_turn=_end_of_turn(vocabulary, chat),
+        stop_ids=_stop_ids(vocabulary, chat),
     )
 
 
@@ -146,6 +143,7 @@ def verify_files(
         preflight.checkpoint.directory,
         job.inputs / "adapter",
         preflight.tokenizer,
+        preflight.chat,
         preflight.probe,
         preflight.stop_ids,
         preflight.plan.context_length,
@@ -185,7 +183,7 @@ def describe(
             "context_length": plan.context_length,
             "vocabulary_size": plan.vocabulary_size,
             "pre_tokenizer": preflight.vocabulary.pre_tokenizer,
-            "chat_template": preflight.family.name,
+            "chat_template": preflight.chat.name,
         },
         "adapter": {"rank": adapter.rank, "scale": adapter.scale, "merged_matrices": len(adapter.updates)},
         "files": [
@@ -205,19 +203,21 @@ def _file_entry(file: Path) -> dict[str, Any]:
     return {"file": file.name, "bytes": file.stat().st_size, "sha256": digest}
 
 
-def _stop_ids(vocabulary: Vocabulary, family: TemplateFamily) -> tuple[int, ...]:
-    """All tokens that end an answer somewhere: the family's stops and the tokenizer's own end of text."""
-    stops = {_control_id(vocabulary, stop) for stop in family.stops}
-    end_of_text = vocabulary.special_ids.get("eos")
-    return tuple(sorted(stops if end_of_text is None else stops | {end_of_text}))
+def _stop_ids(vocabulary: Vocabulary, chat: ChatFormat) -> tuple[int, ...]:
+    """All tokens that end an answer somewhere: the family's stops and the tokenizer's own end of text.
+
+    Stops that are several tokens, as `[INST]` in the first Mistrals, are looked for in the text of the answer.
+    """
+    stops = {vocabulary.control_id(stop) for stop in chat.stops} | {vocabulary.special_ids.get("eos")}
+    return tuple(sorted(stop for stop in stops if stop is not None))
 
 
-def _control_id(vocabulary: Vocabulary, token: str) -> int:
-    token_id = vocabulary.control_id(token)
+def _end_of_turn(vocabulary: Vocabulary, chat: ChatFormat) -> int:
+    token_id = vocabulary.control_id(chat.end_of_turn)
     if token_id is None:
         raise InvalidInput(
-            f"base model: its chat template prints {token}, but the tokenizer does not hold it as one added token; "
-            "use a base whose tokenizer was made for its template",
+            f"base model: its chat template prints {chat.end_of_turn}, but the tokenizer does not hold it as one added "
+            "token; use a base whose tokenizer was made for its template",
             reason="UNSUPPORTED_CHAT_TEMPLATE",
         )
     return token_id

@@ -110,12 +110,14 @@ def verify(
 
 
 def _check_tokens(model: llama_cpp.Llama, reference: Reference) -> TokenCheck:
+    # Turns are tokenized as Ollama does it, which adds a begin of text if the file says so; their ids hold one already.
+    texts = [(text, ids, False) for text, ids in reference.texts] + [(text, ids, True) for text, ids in reference.turns]
     differing = tuple(
         text
-        for text, ids in reference.texts
-        if tuple(model.tokenize(text.encode(), add_bos=False, special=True)) != ids
+        for text, ids, add_bos in texts
+        if tuple(model.tokenize(text.encode(), add_bos=add_bos, special=True)) != ids
     )
-    return TokenCheck(len(reference.texts), sum(len(ids) for _, ids in reference.texts), differing)
+    return TokenCheck(len(texts), sum(len(ids) for _, ids, _ in texts), differing)
 
 
 def _check_logits(model: llama_cpp.Llama, reference: Reference, limit: DivergenceLimit) -> LogitCheck:
