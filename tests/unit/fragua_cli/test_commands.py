@@ -122,6 +122,38 @@ def test_an_upload_that_broke_is_sent_again_under_the_same_request_id(
     assert len({header.request_id for header in suite.dataset.headers}) == 1
 
 
+def test_an_upload_that_broke_off_goes_on_from_the_byte_where_it_stopped(
+    fragua: Fragua, suite: SuiteDouble, tmp_path: Path
+) -> None:
+    file = tmp_path / "datos.jsonl"
+    file.write_text(ROWS, "utf-8")
+    suite.dataset.break_after = 600_000
+    assert fragua("dataset", "import", str(file), "--name", "facts", "--no-wait").exit_code == 0
+    assert suite.dataset.received == ROWS.encode()
+    first, second = suite.dataset.headers
+    assert (first.resumable, first.offset) == (True, 0)
+    assert second.offset >= 600_000
+    assert second.request_id == first.request_id
+
+
+def test_an_upload_that_ends_without_success_says_how_to_go_on(
+    fragua: Fragua, suite: SuiteDouble, tmp_path: Path
+) -> None:
+    file = tmp_path / "datos.jsonl"
+    file.write_text(ROWS, "utf-8")
+    suite.dataset.refuse_uploads = 1
+    given = ("dataset", "import", str(file), "--name", "facts", "--no-wait", "--request-id", "una")
+    broken = fragua("--patience", "0", *given)
+    assert broken.exit_code == ExitCode.UNAVAILABLE
+    assert "--request-id una" in broken.stderr
+
+
+def test_a_file_that_is_not_there_is_named(fragua: Fragua, suite: SuiteDouble) -> None:
+    refused = fragua("dataset", "import", "nada.jsonl", "--name", "facts")
+    assert refused.exit_code == ExitCode.REFUSED
+    assert "nada.jsonl is no file" in refused.stderr
+
+
 def test_invalid_rows_are_listed_with_their_lines(fragua: Fragua, tmp_path: Path) -> None:
     file = tmp_path / "malo.jsonl"
     file.write_text(ROWS, "utf-8")
