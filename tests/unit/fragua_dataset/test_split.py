@@ -21,7 +21,7 @@ def ranked(groups: list[str], seed: int = 0) -> Numbers:
 
 
 def division(groups: list[str], fraction: float, strata: list[int] | None = None, seed: int = 0) -> Division:
-    return divide(ranked(groups, seed), numbers(strata or [0] * len(groups)), fraction)
+    return divide(ranked(groups, seed), np.array(strata or [0] * len(groups), np.uint16), fraction)
 
 
 def asking(question: str, **metadata: object) -> Example:

@@ -21,7 +21,7 @@ class ChangeLog:
         self._rows_changed = 0
         self._by_fixer: Counter[str] = Counter()
 
-    def add(self, row: Row, note: Note, kept: bool) -> None:
+    def add(self, row: Row, note: Note, *, kept: bool) -> None:
         """`row`: as the fixers left it."""
         if kept and not note.changes:
             return

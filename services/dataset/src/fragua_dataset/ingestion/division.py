@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from fragua_dataset.ingestion.ledger import Numbers, Rows, equal_rows
 
 Side = Literal["train", "validation"]
+Strata: TypeAlias = NDArray[np.uint16]
+
+_ROWS_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,15 @@ class Clusters:
         joined = np.fromiter(self._joined, np.uint64, len(self._joined))
         joined.sort()
         clusters = np.fromiter((self.name_of(int(name)) for name in joined), np.uint64, len(joined))
-        places = np.minimum(np.searchsorted(joined, names), len(joined) - 1)
-        moved = joined[places] == names
-        names[moved] = clusters[places[moved]]
+        for start in range(0, len(names), _ROWS_AT_ONCE):
+            part = names[start : start + _ROWS_AT_ONCE]
+            places = np.minimum(np.searchsorted(joined, part), len(joined) - 1)
+            moved = joined[places] == part
+            part[moved] = clusters[places[moved]]
         return names
 
 
-def divide(clusters: Numbers, strata: Numbers, fraction: float) -> Division:
+def divide(clusters: Numbers, strata: Strata, fraction: float) -> Division:
     """`clusters` are ranks: in each stratum those of the lowest ranks are held out until its quota is full.
 
     The quotas add up to the share of all rows; where a cluster lies across a border, it goes to the nearer side.
@@ -72,7 +77,7 @@ def divide(clusters: Numbers, strata: Numbers, fraction: float) -> Division:
     if first == last:
         return Division(np.zeros(len(clusters), np.bool_), single_cluster=True)
     strata = _home_strata(clusters, strata)
-    sizes = np.bincount(strata.astype(np.int64))
+    sizes = np.bincount(strata)
     held_out = np.zeros(len(clusters), np.bool_)
     order = np.lexsort((clusters, strata)) if len(sizes) > 1 else np.argsort(clusters, kind="stable")
     ends = np.cumsum(sizes)
@@ -87,7 +92,7 @@ def divide(clusters: Numbers, strata: Numbers, fraction: float) -> Division:
     return Division(held_out)
 
 
-def _home_strata(clusters: Numbers, strata: Numbers) -> Numbers:
+def _home_strata(clusters: Numbers, strata: Strata) -> Strata:
     """A cluster with rows of several strata belongs whole to that of its first row."""
     if strata.max() == 0:
         return strata

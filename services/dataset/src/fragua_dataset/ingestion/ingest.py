@@ -150,13 +150,13 @@ def _divide(spec: VersionSpec, ledger: Ledger, judge: Judge, problems: ProblemLo
         return Division(ledger.held_out.numbers() == 1)
     if spec.validation_fraction == 0:
         return Division(np.zeros(len(ledger), np.bool_))
-    rows = np.flatnonzero(judge.kept)
-    clusters = judge.clusters.of_rows(ledger.groups.numbers()[rows])
-    division = divide(clusters, ledger.strata.numbers()[rows], spec.validation_fraction)
+    clusters = judge.clusters.of_rows(ledger.groups.numbers()[judge.kept])
+    strata = ledger.strata.numbers().astype(np.uint16)[judge.kept]
+    division = divide(clusters, strata, spec.validation_fraction)
     if division.single_cluster and problems.errors == 0:
         message = "all examples are one group, so nothing is held out and no evaluation can follow"
         hint = f"give the rows different questions, or different values of {spec.group_field!r}"
         problems.add(None, Flaw("", ProblemCode.SINGLE_GROUP, message, hint))
     held_out = np.zeros(len(ledger), np.bool_)
-    held_out[rows] = division.held_out
+    held_out[judge.kept] = division.held_out
     return Division(held_out, division.forced)

@@ -117,7 +117,7 @@ class Judge:
 
         truncation = Truncation(folder, tokenizer.max_length)
         hint = "shorten the row, or train with a larger maximum length"
-        for rows in _batches(np.flatnonzero(self.kept).tolist()):
+        for rows in _batches(number for number, kept in enumerate(self.kept.tobytes()) if kept):
             glance()
             cuts = truncation.add_all([self._spool.row(row)["messages"] for row in rows])
             for row, cut in zip(rows, cuts, strict=True):
@@ -127,7 +127,7 @@ class Judge:
 
     def _texts(self, counterparts: Counterparts) -> Iterator[str]:
         """By row; of those that are left out nothing."""
-        for row, kept in zip(map(decode_row, self._spool.lines()), self.kept.tolist(), strict=True):
+        for row, kept in zip(map(decode_row, self._spool.lines()), self.kept.tobytes(), strict=True):
             yield text_of(row) if kept else ""
         yield from map(text_of, counterparts.rows())
 
