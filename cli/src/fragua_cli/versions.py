@@ -35,16 +35,18 @@ ProfileOption = Annotated[
 _PROBLEMS_SHOWN = 20
 
 
-async def follow_version(session: Session, version: dataset_pb2.DatasetVersion, *, wait: bool) -> None:
+async def follow_version(
+    session: Session, version: dataset_pb2.DatasetVersion, *, wait: bool, label: str = "checking rows"
+) -> None:
     """Show what was ordered, or what became of it; leaves with the exit code for what went wrong."""
     if not wait:
         session.output.document(version)
         return
-    await follow_to_end(session, version.name)
+    await follow_to_end(session, version.name, label)
 
 
-async def follow_to_end(session: Session, name: str) -> None:
-    version = await follow(session.output, "checking rows", dataset_versions(session.suite).watch(name))
+async def follow_to_end(session: Session, name: str, label: str = "checking rows") -> None:
+    version = await follow(session.output, label, dataset_versions(session.suite).watch(name))
     match version.status.state:
         case job_pb2.JOB_STATE_SUCCEEDED:
             _tell_success(session, version)

@@ -11,7 +11,7 @@ import typer
 
 from fragua.dataset.v1 import dataset_pb2
 from fragua.dataset.v1 import dataset_service_pb2 as calls
-from fragua_cli.commands import dataset_derive, dataset_files, dataset_review, dataset_rows, feedback
+from fragua_cli.commands import dataset_derive, dataset_files, dataset_review, dataset_rows, feedback, synthesize
 from fragua_cli.commands.job_verbs import first
 from fragua_cli.jobs import dataset_versions
 from fragua_cli.names import base_model_name, branch_name, dataset_version_name
@@ -36,7 +36,7 @@ app = typer.Typer()
 _DIGEST_SECONDS = 600.0
 """Of an object that another program put into the store the service reads every byte before it answers."""
 
-for commands in (dataset_derive, dataset_review, dataset_rows, dataset_files, feedback):
+for commands in (dataset_derive, dataset_review, dataset_rows, dataset_files, synthesize, feedback):
     app.add_typer(commands.app)
 
 
