@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -29,7 +30,7 @@ class RowFiles:
         self._store = store
         self._directory = directory
         self._max_bytes = max_bytes
-        self._fetches: dict[str, asyncio.Task[BinaryIO]] = {}
+        self._fetches: dict[str, asyncio.Task[_Held]] = {}
         """By digest, the longest unused one first."""
         self._sizes: dict[str, int] = {}
 
@@ -44,21 +45,22 @@ class RowFiles:
         self._sizes[file.sha256] = file.size
         # Whoever cannot wait for a large file finds more of it the next time, so their leaving does not end the fetch.
         held = await asyncio.shield(fetch)
-        return io.BufferedReader(_OwnPlace(held.fileno()), _BUFFER)
+        return io.BufferedReader(_OwnPlace(held.file.fileno()), _BUFFER)
 
     def _make_room(self, size: int) -> None:
-        unused = [digest for digest, fetch in self._fetches.items() if fetch.done()]
-        while unused and sum(self._sizes.values()) + size > self._max_bytes:
-            digest = unused.pop(0)
-            self._fetches.pop(digest).result().close()
-            del self._sizes[digest]
+        there = [digest for digest, fetch in self._fetches.items() if fetch.done()]
+        while there and sum(self._sizes.values()) + size > self._max_bytes:
+            self._forget(there.pop(0))
 
-    def _forget_failed(self, digest: str, fetch: asyncio.Task[BinaryIO]) -> None:
+    def _forget_failed(self, digest: str, fetch: asyncio.Task[_Held]) -> None:
         if fetch.cancelled() or fetch.exception():
-            self._fetches.pop(digest, None)
-            self._sizes.pop(digest, None)
+            self._forget(digest)
 
-    async def _fetch(self, file: ManifestFile) -> BinaryIO:
+    def _forget(self, digest: str) -> None:
+        self._fetches.pop(digest, None)
+        self._sizes.pop(digest, None)
+
+    async def _fetch(self, file: ManifestFile) -> _Held:
         with disk_errors(str(self._directory)):
             await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
             held = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115  # `open` hands it on
@@ -68,7 +70,15 @@ class RowFiles:
             except BaseException:
                 held.close()
                 raise
-        return held
+        return _Held(held)
+
+
+class _Held:
+    """Closed when nobody wants it any more, neither the cache nor whoever was just about to read it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        weakref.finalize(self, file.close)
 
 
 class _OwnPlace(io.RawIOBase):

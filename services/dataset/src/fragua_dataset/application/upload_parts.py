@@ -11,7 +11,7 @@ from typing import Final
 
 from fragua_platform.artifacts.store import ArtifactStore
 
-PART_BYTES: Final = 16 * 1024 * 1024
+PART_BYTES: Final = 8 * 1024 * 1024
 """A replica that is killed takes at most so much of an upload with it."""
 _FOLDER: Final = "partial-uploads"
 _TIME: Final = "%Y%m%dT%H%M%SZ"
