@@ -37,5 +37,5 @@ def test_bytes_are_those_of_gguf(stored: Type) -> None:
 
 
 def test_types_that_llama_cpp_alone_writes_are_refused() -> None:
-    with pytest.raises(ValueError, match="Q4_K is written by llama.cpp"):
+    with pytest.raises(ValueError, match="Q4_K is written by llama"):
         encoder(Type.Q4_K)

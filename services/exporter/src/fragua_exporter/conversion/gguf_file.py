@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gguf
@@ -71,3 +72,25 @@ def _pack_list(values: Sequence[Any]) -> bytes | None:
         case _:
             return None
     return struct.pack("<IQ", kind, len(values)) + content
+
+
+def tensor_types(file: Path) -> dict[str, GGMLQuantizationType]:
+    return {tensor.name: tensor.tensor_type for tensor in _HeadReader(file).tensors}
+
+
+class _HeadReader(gguf.GGUFReader):
+    """Steps over lists in the metadata: to take a vocabulary apart, token by token, takes gguf's reader seconds."""
+
+    def _get_field_parts(self, orig_offs: int, raw_type: int) -> tuple[int, list[Any], list[int], list[GGUFValueType]]:
+        if raw_type != GGUFValueType.ARRAY:
+            return super()._get_field_parts(orig_offs, raw_type)
+        content = self.data.data
+        item_type, count = struct.unpack_from("<IQ", content, orig_offs)
+        end = orig_offs + struct.calcsize("<IQ")
+        if item_type == GGUFValueType.STRING:
+            for _ in range(count):
+                (length,) = struct.unpack_from("<Q", content, end)
+                end += 8 + length
+        else:
+            end += count * np.dtype(self.gguf_scalar_to_np[GGUFValueType(item_type)]).itemsize
+        return end - orig_offs, [], [], [GGUFValueType.ARRAY]

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from gguf import GGUFWriter
 
-
 Transform = Callable[[torch.Tensor], torch.Tensor]
 
 
