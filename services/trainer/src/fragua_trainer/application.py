@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
+from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.database import Database
 from fragua_platform.errors import FailedPrecondition, InvalidInput, NotFound, Violation
 from fragua_platform.jobs.desk import JobDesk
@@ -57,6 +59,9 @@ class ModelRegistry(Protocol):
     def add_score(self, connection: Connection, adapter: Adapter, score: AdapterScore) -> None: ...
 
 
+_ADAPTER_NAME = re.compile(r"branches/([a-z0-9-]{1,40})/adapters/([0-9]{1,9})")
+
+
 class Training:
     def __init__(self, database: Database, desk: JobDesk, registry: ModelRegistry, datasets: DatasetCatalog) -> None:
         self._database = database
@@ -67,10 +72,11 @@ class Training:
     async def submit(self, branch: str, order: TrainingOrder, *, request_id: str, validate_only: bool) -> Job:
         """Queue a training; everything that is wrong with the order is reported at once, before any compute."""
         return await self._desk.submit(
-            branch, order, lambda: self._resolve(branch, order), request_id=request_id, validate_only=validate_only
+            branch, order, lambda: self.resolve(branch, order), request_id=request_id, validate_only=validate_only
         )
 
-    async def _resolve(self, branch: str, order: TrainingOrder) -> ResolvedOrder:
+    async def resolve(self, branch: str, order: TrainingOrder) -> ResolvedOrder:
+        """The order with everything it refers to pinned, or `InvalidInput` with all that is wrong."""
         await self._datasets.require_branch(branch)
         problems: list[Violation] = []
         version = base = None
@@ -84,6 +90,11 @@ class Training:
             base = await self._database.run(lambda connection: self._registry.base_model(connection, order.base_model))
         except NotFound as error:
             problems.append(Violation("training_job.base_model", f"{error.message}; import it with ImportBaseModel"))
+        former = None
+        try:
+            former = await self._warm_start(order)
+        except (NotFound, FailedPrecondition) as error:
+            problems.append(Violation("training_job.warm_start", error.message))
         if problems or version is None or base is None:
             message = "; ".join(problem.description for problem in problems)
             raise InvalidInput(message, violations=problems, reason="UNRESOLVED_REFERENCE")
@@ -93,7 +104,25 @@ class Training:
             dataset_manifest_sha256=version.manifest_sha256,
             base_prefix=base.bundle.prefix,
             base_manifest_sha256=base.bundle.manifest_sha256,
+            warm_start_prefix=former.prefix if former else "",
+            warm_start_manifest_sha256=former.manifest_sha256 if former else "",
+            notices=base.warnings,
         )
+
+    async def _warm_start(self, order: TrainingOrder) -> Bundle | None:
+        """The files of the adapter to train on from."""
+        name = order.spec.warm_start
+        if not name:
+            return None
+        if not (parts := _ADAPTER_NAME.fullmatch(name)):
+            raise NotFound(f"{name!r} is no adapter; expected branches/<branch>/adapters/<number>")
+        branch, number = parts[1], int(parts[2])
+        adapter = await self._database.run(lambda connection: self._registry.adapter(connection, branch, number))
+        if adapter.bundle is None:
+            raise FailedPrecondition(f"{name} is {adapter.state.value}; only a ready adapter can be trained on")
+        if adapter.base_model != order.base_model:
+            raise FailedPrecondition(f"{name} belongs to {adapter.base_model}, not to {order.base_model}")
+        return adapter.bundle
 
     async def adapter_of(self, job: Job) -> Adapter:
         return await self._database.run(lambda connection: self._registry.adapter_of(connection, job.name))

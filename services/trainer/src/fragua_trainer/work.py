@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
@@ -39,11 +40,7 @@ class TrainingWork:
 
     async def prepare(self, job: Job, directory: JobDirectory) -> None:
         order = ResolvedOrder.model_validate(job.spec)
-        inputs = directory.inputs
-        await fetch_bundle(self._store, order.base_prefix, inputs / "base", manifest_sha256=order.base_manifest_sha256)
-        await fetch_bundle(
-            self._store, order.dataset_prefix, inputs / "dataset", manifest_sha256=order.dataset_manifest_sha256
-        )
+        await fetch_inputs(self._store, order, directory.inputs)
         provenance = {
             "training_job": job.name,
             "dataset_version": order.order.dataset_version,
@@ -51,6 +48,10 @@ class TrainingWork:
             "base_model": order.order.base_model,
             "base_manifest_sha256": order.base_manifest_sha256,
         }
+        if order.order.preset:
+            provenance["preset"] = order.order.preset
+        if order.warm_start_prefix:
+            provenance["warm_start_manifest_sha256"] = order.warm_start_manifest_sha256
         spec = order.order.spec.model_copy(update={"provenance": provenance})
         (directory.root / "spec.json").write_text(spec.model_dump_json(indent=1), "utf-8")
 
@@ -88,6 +89,16 @@ class TrainingWork:
         now = datetime.now(UTC)
         rows = [Metric(job.attempt, step, name, value, now) for name, value in metrics.items()]
         self._journal.add_metrics(connection, job.name, rows)
+
+
+async def fetch_inputs(store: ArtifactStore, order: ResolvedOrder, inputs: Path) -> None:
+    """Everything that the engine reads, as `order` pinned it."""
+    await fetch_bundle(store, order.base_prefix, inputs / "base", manifest_sha256=order.base_manifest_sha256)
+    await fetch_bundle(store, order.dataset_prefix, inputs / "dataset", manifest_sha256=order.dataset_manifest_sha256)
+    if order.warm_start_prefix:
+        await fetch_bundle(
+            store, order.warm_start_prefix, inputs / "adapter", manifest_sha256=order.warm_start_manifest_sha256
+        )
 
 
 def _last(series: Mapping[str, float] | None) -> float | None:

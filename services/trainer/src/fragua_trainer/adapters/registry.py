@@ -157,6 +157,8 @@ class Registry:
             "architecture": model.architecture,
             "bundle": model.bundle.model_dump(mode="json"),
             "created": model.created,
+            "source": model.source,
+            "warnings": list(model.warnings),
         }
         # Two imports of one model at once are one import, so the second one is no error.
         insert = _INSERTS[connection.dialect.name](base_models).values(**values)
@@ -214,4 +216,11 @@ def _next_number(connection: Connection, branch: str) -> int:
 
 
 def _base_model(row: sa.Row[Any]) -> BaseModel:
-    return BaseModel(row.name, row.architecture, Bundle.model_validate(row.bundle), row.created)
+    return BaseModel(
+        name=row.name,
+        architecture=row.architecture,
+        bundle=Bundle.model_validate(row.bundle),
+        created=row.created,
+        source=row.source,
+        warnings=tuple(row.warnings),
+    )

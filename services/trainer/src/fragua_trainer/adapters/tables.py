@@ -17,6 +17,8 @@ base_models = sa.Table(
     sa.Column("architecture", sa.String(64), nullable=False),
     sa.Column("bundle", sa.JSON, nullable=False),
     sa.Column("created", Timestamp, nullable=False),
+    sa.Column("source", sa.String(256), nullable=False),
+    sa.Column("warnings", sa.JSON, nullable=False),
 )
 
 adapter_counters = sa.Table(

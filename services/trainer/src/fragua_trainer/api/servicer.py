@@ -15,17 +15,17 @@ from fragua_platform.paging import page_request
 from fragua_trainer.api.messages import (
     adapter_to_message,
     base_model_to_message,
-    job_to_message,
     metric_to_message,
-    order_from_message,
 )
+from fragua_trainer.api.preset_calls import PresetCalls
+from fragua_trainer.api.training_messages import job_to_message, order_from_message
 from fragua_trainer.application import Adapters, Training
 from fragua_trainer.base_models import BaseModels, FileAnnounced
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class TrainerServicer(trainer_service_pb2_grpc.TrainerServiceServicer):
+class TrainerServicer(PresetCalls, trainer_service_pb2_grpc.TrainerServiceServicer):
     def __init__(self, desk: JobDesk, training: Training, adapters: Adapters, base_models: BaseModels) -> None:
         self._desk = desk
         self._training = training

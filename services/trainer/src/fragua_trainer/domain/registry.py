@@ -25,6 +25,10 @@ class BaseModel:
     architecture: str
     bundle: Bundle
     created: datetime
+    source: str = "upload"
+    """Where it came from: `hub:org/name@commit`, `gguf:file.gguf` or `upload`."""
+    warnings: tuple[str, ...] = ()
+    """What a user has to know of it."""
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,9 @@ def _did_you_mean(model: type[BaseModel], location: Location) -> str:
         return f"; here it is {place}"
     if elsewhere := [key for key in known if key.rpartition(".")[2] == name]:
         return f"; it belongs at {elsewhere[0]}"
-    nearest = difflib.get_close_matches(".".join([*parents, name]), known, n=1) or [
-        key for key in known if key.rpartition(".")[2] in difflib.get_close_matches(name, _names(known), n=1)
-    ]
+    nearest = difflib.get_close_matches(".".join([*parents, name]), known, n=1, cutoff=0.75)
+    if not nearest and (alike := difflib.get_close_matches(name, _names(known), n=1, cutoff=0.75)):
+        nearest = [key for key in known if key.rpartition(".")[2] == alike[0]]
     return f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(_siblings(known, parents))}"
 
 

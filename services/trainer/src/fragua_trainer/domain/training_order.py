@@ -13,6 +13,8 @@ class TrainingOrder(BaseModel):
     dataset_version: str
     base_model: str
     spec: TrainingSpec
+    preset: str = ""
+    """The preset that `spec` was made from, if any."""
     evaluate_after: bool = False
 
 
@@ -26,3 +28,8 @@ class ResolvedOrder(BaseModel):
     dataset_manifest_sha256: str
     base_prefix: str
     base_manifest_sha256: str
+    warm_start_prefix: str = ""
+    """Where the adapter to train on from lies; empty when a new one is trained."""
+    warm_start_manifest_sha256: str = ""
+    notices: tuple[str, ...] = ()
+    """What the client has to know of it before the run has begun."""
