@@ -94,10 +94,10 @@ class Judge:
                 glance()
                 near.add(texts)
             alike = Clusters()
-            groups = self._ledger.groups.numbers()
+            groups = self._ledger.groups
             for pair in near.pairs(text):
                 if pair.second < ours:
-                    self.clusters.join(int(groups[pair.first]), int(groups[pair.second]))
+                    self.clusters.join(groups[pair.first], groups[pair.second])
                     self._tell_near_repeat(pair)
                 if len(counterparts):
                     alike.join(pair.first, pair.second)

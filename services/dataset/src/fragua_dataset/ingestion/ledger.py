@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from fragua_dataset.ingestion.records import Place
 Numbers: TypeAlias = NDArray[np.uint64]
 Rows: TypeAlias = NDArray[np.int64]
 
+_WIDTH = 8
 _KEPT_BACK = 1 << 16
 _ROWS_AT_ONCE = 1 << 18
 
@@ -24,10 +27,9 @@ class Column:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("wb")
+        self._file = path.open("w+b")
         self._waiting = array("Q")
         self._written = 0
-        self._mapped: Numbers | None = None
 
     def __len__(self) -> int:
         return self._written + len(self._waiting)
@@ -42,15 +44,15 @@ class Column:
         if len(self._waiting) >= _KEPT_BACK:
             self._flush()
 
-    def numbers(self) -> Numbers:
-        """All of them, read from the file as they are needed."""
+    def __getitem__(self, row: int) -> int:
         self._flush()
-        if self._mapped is None or len(self._mapped) != self._written:
-            # What is empty cannot be mapped.
-            self._mapped = np.empty(0, np.uint64)
-            if self._written:
-                self._mapped = np.memmap(self._path, np.uint64, "r").view(np.ndarray)
-        return self._mapped
+        return int.from_bytes(os.pread(self._file.fileno(), _WIDTH, _WIDTH * row), sys.byteorder)
+
+    def numbers(self) -> Numbers:
+        """All of them, mapped from the file for as long as they are held: what was looked at counts as memory."""
+        self._flush()
+        # What is empty cannot be mapped.
+        return np.memmap(self._path, np.uint64, "r").view(np.ndarray) if self._written else np.empty(0, np.uint64)
 
     def close(self) -> None:
         self._file.close()
@@ -94,8 +96,7 @@ class Ledger:
         self._lines.extend(range(first_line, first_line + len(keys)))
 
     def place(self, row: int) -> Place:
-        index = int(self._indexes.numbers()[row]) if len(self._indexes) else None
-        return Place(int(self._lines.numbers()[row]), index)
+        return Place(self._lines[row], self._indexes[row] if len(self._indexes) else None)
 
     def close(self) -> None:
         for column in (self.ids, self._lines, self._indexes, self.groups, self.strata, self.held_out, self.asked):

@@ -11,7 +11,7 @@ import msgspec
 
 from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.ingestion.canonical import Row
-from fragua_dataset.ingestion.ledger import Column, Numbers
+from fragua_dataset.ingestion.ledger import Column
 
 _encode = msgspec.json.Encoder().encode
 decode_row = msgspec.json.Decoder().decode
@@ -42,7 +42,7 @@ class Spool:
         self._starts = Column(folder / "starts")
         self._end = 0
         self._reader = self._path.open("rb")
-        self._known_starts: Numbers | None = None
+        self._is_flushed = False
 
     def add(self, row: Row, note: Note) -> None:
         line = _encode(row) + b"\n"
@@ -55,10 +55,10 @@ class Spool:
 
     def row(self, number: int) -> Row:
         """Any row, once all have been added."""
-        if self._known_starts is None:
+        if not self._is_flushed:
             self._lines.flush()
-            self._known_starts = self._starts.numbers()
-        self._reader.seek(int(self._known_starts[number]))
+            self._is_flushed = True
+        self._reader.seek(self._starts[number])
         row: Row = decode_row(self._reader.readline())
         return row
 

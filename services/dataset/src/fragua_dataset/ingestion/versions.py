@@ -88,7 +88,7 @@ class Counterparts:
 
     def row(self, number: int) -> Row:
         _, file = self._files[bisect_right(self._first_rows, number) - 1]
-        file.seek(int(self._starts.numbers()[number]))
+        file.seek(self._starts[number])
         return _decode(file.readline())
 
     def of(self, number: int) -> Counterpart:
