@@ -93,8 +93,8 @@ async def sample(
         return
     session.output.table(_columns(answer.rows))
     session.output.say(
-        f"[dim]{len(answer.rows)} rows of {escape(name)}; `fragua dataset approve {escape(name)} "
-        f"--sample-seed {seed} --sample-size {len(answer.rows)} --reason …` decides on them[/dim]"
+        f"[dim]`fragua dataset approve {escape(name)} --sample-seed {seed} --sample-size {len(answer.rows)} --reason …` "
+        "says that these were looked at[/dim]"
     )
 
 
@@ -119,7 +119,7 @@ async def audit(
         session.output.document(audit_report(found))
         return
     columns = {side.value: found} if side else {each.value: await _audit(session, name, each) for each in Side}
-    codes, fields = sorted(found.findings_by_code), list(found.field_completeness)
+    codes, fields = sorted(found.findings_by_code), sorted(found.field_completeness)
     table = {"FINDING": [*_COUNTS, *codes, *(f"records with {field}" for field in fields)]}
     for title, audited in columns.items():
         table[title.upper()] = [
@@ -184,7 +184,7 @@ def audit_report(found: dataset_pb2.DatasetAudit) -> dict[str, Any]:
         "min_requirements_violations": found.min_requirements_violations,
         "yaml_validation_errors": found.yaml_validation_errors,
         "valid_examples": found.valid_examples,
-        "field_completeness": dict(found.field_completeness),
+        "field_completeness": dict(sorted(found.field_completeness.items())),
         "findings_by_code": dict(sorted(found.findings_by_code.items())),
     }
 
@@ -224,7 +224,15 @@ def _diff_lines(row: dataset_pb2.DatasetRowDiff) -> Iterator[tuple[str, ...]]:
     elif not row.fields:
         yield (*start, "", "", "")
     for field in row.fields:
-        yield (*start, escape(field.pointer), _cell(field.before), _cell(field.after))
+        yield (*start, escape(field.pointer), *_differing_cells(field.before, field.after))
+
+
+def _differing_cells(before: str, after: str) -> tuple[str, str]:
+    """Both from shortly before they begin to differ."""
+    same = next((place for place, (old, new) in enumerate(zip(before, after, strict=False)) if old != new), 0)
+    start = max(same - _CELL // 4, 0)
+    mark = "…" if start else ""
+    return _cell(mark + before[start:]), _cell(mark + after[start:])
 
 
 def _cell(text: str) -> str:
