@@ -69,6 +69,7 @@ class LanguageModelServer:
 def _handler(model: LanguageModelServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # in one piece: a second one would wait 40 ms for the acknowledgement of the first
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

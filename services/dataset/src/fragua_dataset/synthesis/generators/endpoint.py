@@ -17,7 +17,7 @@ from fragua_platform.errors import InvalidInput, Unavailable
 
 MAX_ANSWER_BYTES: Final = 2**20
 _CONNECT_SECONDS: Final = 10.0
-_FIRST_PAUSE: Final = 1.0
+_FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
 _LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 """Statuses after which the same request may work."""
