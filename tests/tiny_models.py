@@ -36,7 +36,7 @@ LLAMA_BPE_PATTERN = (
 VOCABULARY_SIZE = 416
 SPECIAL_TOKENS = ["<|bos|>", "<|pad|>", "<|im_start|>", "<|im_end|>"]
 
-_TOKENIZER_TEXT = [
+TOKENIZER_TEXT = [
     "What is the capital of France? The capital of France is Paris.",
     "¿Cuál es la capital de España? La capital de España es Madrid.",
     "El niño pequeño comió piña mañana; la cigüeña voló según el año.",
@@ -75,7 +75,7 @@ def _trained_bpe() -> str:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator(_TOKENIZER_TEXT * 20, trainer)
+    bpe.train_from_iterator(TOKENIZER_TEXT * 20, trainer)
     serialised: str = bpe.to_str()
     return serialised
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from fragua_exporter.conversion.architectures import plan_model
 from fragua_exporter.conversion.architectures.plan import ModelPlan
 from fragua_exporter.conversion.checkpoint import open_checkpoint
 from fragua_exporter.conversion.merge import Adapter, load_adapter
-from fragua_exporter.conversion.vocabulary import load_vocabulary
+from fragua_exporter.conversion.vocabulary import Vocabulary, load_vocabulary
 from fragua_exporter.conversion.writer import write_gguf_files
 from fragua_exporter.domain.export_spec import Quantization
 
@@ -93,12 +93,43 @@ def llama_cpp_logits(file: Path, ids: Sequence[int], context: int | None = None)
         llama.close()
 
 
-def llama_cpp_tokens(file: Path, text: str, **options: Any) -> list[int]:
-    llama = open_in_llama_cpp(file, vocab_only=True)
-    try:
-        return list(llama.tokenize(text.encode(), **{"add_bos": False, "special": True, **options}))
-    finally:
-        llama.close()
+class TokenSplitter:
+    """Splits texts as llama.cpp does with the vocabulary of a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._llama = open_in_llama_cpp(file, vocab_only=True)
+
+    def __enter__(self) -> TokenSplitter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._llama.close()
+
+    def __call__(self, text: str, *, add_bos: bool = False) -> list[int]:
+        return list(self._llama.tokenize(text.encode(), add_bos=add_bos, special=True))
+
+
+class ForgetfulWriter:
+    """Passes everything on to a writer, except one entry, which it leaves out or replaces."""
+
+    def __init__(self, writer: gguf.GGUFWriter, method: str, value: Any) -> None:
+        self._writer, self._method, self._value = writer, method, value
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        method: Callable[..., None] = getattr(self._writer, name)
+        if name != self._method:
+            return method
+        return lambda _: None if self._value is None else method(self._value)
+
+
+def write_vocabulary(vocabulary: Vocabulary, file: Path, **instead: Any) -> Path:
+    """A file of nothing but tokens; `instead` replaces one entry, by the name of the writer's method."""
+    writer: Any = gguf.GGUFWriter(file, "llama")
+    vocabulary.write_metadata(ForgetfulWriter(writer, *instead.popitem()) if instead else writer)  # type: ignore[arg-type]
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    return file
 
 
 def open_in_llama_cpp(file: Path, **options: Any) -> llama_cpp.Llama:

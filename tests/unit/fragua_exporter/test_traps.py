@@ -22,7 +22,7 @@ from fragua_exporter.conversion.architectures.llama import interleave_rotary_hal
 from fragua_exporter.conversion.architectures.plan import ModelPlan, TensorPlan, as_stored
 from fragua_exporter.conversion.checkpoint import open_checkpoint
 from tests.tiny_families import make_tiny_family
-from tests.unit.fragua_exporter.conversions import convert, divergence
+from tests.unit.fragua_exporter.conversions import ForgetfulWriter, convert, divergence
 from tests.unit.fragua_exporter.test_architectures import some_ids
 
 Change = Callable[[ModelPlan], ModelPlan]
@@ -39,19 +39,6 @@ def tensors(name: str, transform: Callable[[torch.Tensor], torch.Tensor]) -> Cha
 
 def without_constants(plan: ModelPlan) -> ModelPlan:
     return dataclasses.replace(plan, constants={})
-
-
-class ForgetfulWriter:
-    """Passes everything on to a writer, except one entry, which it leaves out or replaces."""
-
-    def __init__(self, writer: gguf.GGUFWriter, method: str, value: float | None) -> None:
-        self._writer, self._method, self._value = writer, method, value
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        method: Callable[..., None] = getattr(self._writer, name)
-        if name != self._method:
-            return method
-        return lambda _: None if self._value is None else method(self._value)
 
 
 def entry(method: str, value: float | None = None) -> Change:
