@@ -21,10 +21,12 @@ from safetensors.torch import load_file, save_file
 from fragua_platform.errors import Corrupted, InvalidInput, Violation
 from fragua_platform.jobs.engine import JobDirectory, Reporter
 from fragua_trainer.training.adapter import trainable_parameters
+from fragua_trainer.training.optimizers import optimizer_tensors, restore_optimizer
 from fragua_trainer.training.run import Run, RunState
 
 TENSORS_FILE = "tensors.safetensors"
 STATE_FILE = "state.json"
+OPTIMIZER_PREFIX = "optimizer."
 
 
 class SavedRun(BaseModel):
@@ -97,8 +99,7 @@ class Checkpoints:
 
 def _tensors(run: Run) -> dict[str, torch.Tensor]:
     tensors = {f"adapter.{name}": parameter.detach() for name, parameter in trainable_parameters(run.model)}
-    for index, moments in run.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": moment for name, moment in moments.items()}
+    tensors |= {f"{OPTIMIZER_PREFIX}{name}": tensor for name, tensor in optimizer_tensors(run.optimizer).items()}
     # Dropout draws from these generators.
     tensors["random.cpu"] = torch.get_rng_state()
     if run.device.type == "cuda":
@@ -110,13 +111,12 @@ def _put_tensors(run: Run, tensors: dict[str, torch.Tensor]) -> None:
     with torch.no_grad():
         for name, parameter in trainable_parameters(run.model):
             parameter.copy_(tensors[f"adapter.{name}"])
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        if key.startswith("optimizer."):
-            _, index, name = key.split(".")
-            moments.setdefault(int(index), {})[name] = tensor
-    groups = run.optimizer.state_dict()["param_groups"]
-    run.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    kept = {
+        key.removeprefix(OPTIMIZER_PREFIX): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(OPTIMIZER_PREFIX)
+    }
+    restore_optimizer(run.optimizer, kept)
     torch.set_rng_state(tensors["random.cpu"])
     if run.device.type == "cuda" and "random.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random.cuda"], run.device)

@@ -13,14 +13,18 @@ from torch.nn import functional
 from fragua_platform.errors import FailureClass, FraguaError
 from fragua_platform.jobs.engine import Interrupted
 from fragua_trainer.domain.training_spec import LoggingSpec
-from fragua_trainer.training.batch import IGNORED, Batch, Example, collate
+from fragua_trainer.training.batch import IGNORED, Batch, Example
 from fragua_trainer.training.checkpoint import Checkpoints
 from fragua_trainer.training.examples import Dataset
+from fragua_trainer.training.optimizers import set_learning_rate, trained_parameters
+from fragua_trainer.training.packing import Pack
 from fragua_trainer.training.progress import Progress
 from fragua_trainer.training.run import Measured, Run, Window
 from fragua_trainer.training.schedule import Plan
 
 MAX_GRAD_NORM = 1.0
+MICRO_BATCHES_ARRANGED = 32
+"""At once for validation; packing takes time by the square of them."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ def train(
     A stop during validation saves too; the resumed run then measures that validation loss first, so that its record
     is the same as that of an unbroken run.
     """
+    run.keep_library()
     state = run.state
     saved_step = state.step
     while True:
@@ -56,7 +61,9 @@ def train(
         _advance(run, dataset.train.examples, plan, logging, progress)
 
 
-def take_step(run: Run, batches: Sequence[Batch], learning_rate: float, progress: Progress | None = None) -> Step:
+def take_step(
+    run: Run, batches: Sequence[Batch | Pack], learning_rate: float, progress: Progress | None = None
+) -> Step:
     """One optimizer step over micro-batches, each weighted by its supervised tokens.
 
     So the gradient is that of one large batch: averaging per micro-batch would let short answers count for more.
@@ -70,20 +77,22 @@ def take_step(run: Run, batches: Sequence[Batch], learning_rate: float, progress
         share = summed_loss(run, batch) / supervised_tokens
         share.backward()
         loss += share.detach()
-    parameters = run.optimizer.param_groups[0]["params"]
-    grad_norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRAD_NORM)
+    grad_norm = torch.nn.utils.clip_grad_norm_(trained_parameters(run.optimizer), MAX_GRAD_NORM)
     measured = Step(loss.item(), grad_norm.item(), supervised_tokens, sum(batch.token_count for batch in batches))
     # Before the optimizer: weights that a NaN has touched can not be saved any more.
     if not (math.isfinite(measured.loss) and math.isfinite(measured.grad_norm)):
         raise _diverged(run.state.step + 1, learning_rate, measured)
-    run.optimizer.param_groups[0]["lr"] = learning_rate
+    set_learning_rate(run.optimizer, learning_rate)
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
     return measured
 
 
-def summed_loss(run: Run, batch: Batch) -> torch.Tensor:
+def summed_loss(run: Run, batch: Batch | Pack) -> torch.Tensor:
     """Cross-entropy summed over the supervised tokens of the batch."""
+    if isinstance(batch, Pack):
+        assert run.decoder is not None
+        return run.decoder.summed_loss(batch)
     batch = batch.to(run.device)
     # The output at one position predicts the token after it.
     targets = batch.labels[:, 1:]
@@ -101,7 +110,9 @@ def summed_loss(run: Run, batch: Batch) -> torch.Tensor:
 def _advance(run: Run, examples: list[Example], plan: Plan, logging: LoggingSpec, progress: Progress) -> None:
     state = run.state
     started = time.monotonic()
-    batches = [collate([examples[index] for index in indices]) for indices in plan.micro_batches(state.step)]
+    batches = run.arrange([[examples[index] for index in indices] for indices in plan.micro_batches(state.step)])
+    # Dropout of a step depends on nothing before it, so that a resumed run draws the same.
+    torch.manual_seed((plan.schedule.seed + state.step * 1_000_003) % 2**63)
     learning_rate = plan.learning_rate(state.step)
     step = take_step(run, batches, learning_rate, progress)
     seconds = time.monotonic() - started
@@ -132,7 +143,12 @@ def _evaluate(run: Run, examples: list[Example], batch_size: int, progress: Prog
     """Measure the validation loss of this step; a requested stop leaves it for the resumed run."""
     # Rows of like length side by side waste little on padding, and here order changes nothing.
     ordered = sorted(examples, key=lambda example: len(example.tokens))
-    batches = [collate(ordered[start : start + batch_size]) for start in range(0, len(ordered), batch_size)]
+    side_by_side = [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
+    batches = [
+        batch
+        for start in range(0, len(side_by_side), MICRO_BATCHES_ARRANGED)
+        for batch in run.arrange(side_by_side[start : start + MICRO_BATCHES_ARRANGED])
+    ]
     loss_sum = 0.0
     run.model.eval()
     for done, batch in enumerate(batches, start=1):

@@ -8,9 +8,10 @@ import torch
 from peft import PeftModel
 from pydantic import BaseModel, ConfigDict
 
-from fragua_trainer.domain.training_spec import Precision, ScheduleSpec
+from fragua_trainer.domain.training_spec import Optimizer, Precision, ScheduleSpec
 from fragua_trainer.training.adapter import trainable_parameters
 from fragua_trainer.training.hardware import weights_type
+from fragua_trainer.training.optimizers import make_optimizer
 
 
 class Window(BaseModel):
@@ -67,6 +68,8 @@ class RunState(BaseModel):
     """Time spent in optimizer steps, over all attempts."""
     tokens: int = 0
     """Tokens trained on, without padding, over all attempts."""
+    products: Library | None = None
+    """What multiplies matrices in this run. Kept, because another library rounds in another way."""
 
 
 @dataclass
@@ -77,16 +80,25 @@ class Run:
     optimizer: torch.optim.Optimizer
     device: torch.device
     precision: Precision
+    decoder: PackedDecoder | None
+    """The fast way to the loss, where there is one."""
+    why_plain: str
+    """Why there is none; empty where there is."""
+    pack_tokens: int
     state: RunState = field(default_factory=RunState)
 
     @classmethod
-    def start(cls, model: PeftModel, schedule: ScheduleSpec, device: torch.device, precision: Precision) -> Run:
-        optimizer = torch.optim.AdamW(
-            [parameter for _, parameter in trainable_parameters(model)],
-            lr=schedule.learning_rate,
-            weight_decay=schedule.weight_decay,
-        )
-        return cls(model, optimizer, device, precision)
+    def start(
+        cls,
+        model: PeftModel,
+        schedule: ScheduleSpec,
+        device: torch.device,
+        precision: Precision,
+        optimizer: Optimizer = Optimizer.ADAMW,
+        lora_plus_ratio: float = 1.0,
+    ) -> Run:
+        made = make_optimizer(trainable_parameters(model), schedule, optimizer, lora_plus_ratio)
+        return cls(model, made, device, precision)
 
     def autocast(self) -> torch.autocast:
         """Frozen weights in bf16 multiply in bf16; adapters keep their own weights and gradients in fp32."""
