@@ -6,15 +6,12 @@ import asyncio
 import hashlib
 import random
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2
-from fragua_dataset.application.upload_parts import PART_BYTES, UploadParts, forget_parts
-from fragua_platform.artifacts.local import LocalArtifactStore
+from fragua_dataset.application.upload_parts import PART_BYTES
 from fragua_platform.errors import FailedPrecondition, InvalidInput, NotFound
 from tests.dataset_client import DatasetClient, jsonl, new_request_id, state_of
 from tests.embedded import EmbeddedSuite
@@ -237,31 +234,6 @@ async def test_more_bytes_than_announced_are_refused_at_once(client: DatasetClie
     with pytest.raises(InvalidInput) as refused:
         await upload.send()
     assert violated(refused) == ["header.size_bytes"]
-
-
-async def test_parts_are_forgotten_a_day_after_the_last_one_came(tmp_path: Path) -> None:
-    store = LocalArtifactStore(tmp_path)
-    now = datetime.now(UTC)
-    abandoned = UploadParts(store, "branches/tutor/datasets/d", "una")
-    going_on = UploadParts(store, "branches/tutor/datasets/d", "otra")
-    await abandoned.put(0, b"abc", now - timedelta(hours=30))
-    await going_on.put(0, b"abc", now - timedelta(hours=30))
-    await going_on.put(3, b"def", now - timedelta(hours=2))
-
-    assert await forget_parts(store, now - timedelta(days=1)) == 1
-
-    assert await abandoned.all() == []
-    assert [(part.begin, part.end) for part in await going_on.all()] == [(0, 3), (3, 6)]
-
-
-async def test_parts_of_streams_that_overlap_are_put_together(tmp_path: Path) -> None:
-    parts = UploadParts(LocalArtifactStore(tmp_path), "branches/tutor/datasets/d", "una")
-    now = datetime.now(UTC)
-    await parts.put(0, b"abcd", now)
-    await parts.put(2, b"cdefg", now)
-    await parts.put(9, b"j", now)
-    assert [piece async for piece in parts.read(6)] == [b"abcd", b"ef"]
-    assert (await parts.all())[-1].end == 7, "what lies behind a gap is of no use"
 
 
 # --- objects of the store
