@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
@@ -10,13 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from fragua.common.v1 import job_pb2
 from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2
+from fragua_cli.__main__ import app
+from fragua_cli.exits import ExitCode
+from fragua_platform.artifacts.bundle import publish_bundle
+from fragua_platform.artifacts.local import LocalArtifactStore
 from fragua_platform.errors import FailedPrecondition, InvalidInput
 from tests.dataset_client import DatasetClient, new_request_id, state_of
 from tests.embedded import EmbeddedSuite
 from tests.language_model_server import LanguageModelServer, lesson, record
+from tests.tiny_models import make_tiny_llama, make_tiny_tokenizer
+from tests.unit.fragua_exporter.adapters import make_adapter
 
 Kind = dataset_pb2.GeneratorModel
 _branches = itertools.count(1)
@@ -45,6 +53,7 @@ def model(server: LanguageModelServer) -> LanguageModelServer:
     server.headers.clear()
     server.faults.clear()
     server.write = lesson
+    server.seconds = 0.0
     return server
 
 
@@ -251,8 +260,61 @@ async def test_generated_rows_can_be_filtered_by_their_score_afterwards(
     assert state_of(kept) == "READY" and kept.selection.rows_kept == 8
 
 
-def test_prompts_travel_with_the_package() -> None:
-    import fragua_dataset
+async def test_a_suite_that_is_killed_goes_on_and_does_not_begin_again(
+    client: DatasetClient, model: LanguageModelServer, suite: EmbeddedSuite
+) -> None:
+    model.seconds = 0.5
+    ordered = await client.stub.SynthesizeDataset(order(client, model))
+    while len(model.requests) < 6:
+        await asyncio.sleep(0.05)
+    suite.kill()
+    suite.start()
 
-    folder = Path(fragua_dataset.__file__).parent / "prompts"
-    assert {path.stem for path in folder.glob("*.yaml")} == {"instruct", "business-requirements", "variations"}
+    made = await client.made(client.get(ordered.name))
+
+    assert state_of(made) == "READY" and made.row_count == 8
+    assert report_of(client, made)["asked"] == 8
+    # The one under way, and what came in the second after the last checkpoint.
+    assert len(model.requests) - len(set(model.questions)) <= 4
+
+
+async def test_an_adapter_of_the_suite_is_fetched_with_its_base_and_asked(
+    client: DatasetClient, model: LanguageModelServer, suite: EmbeddedSuite, tmp_path: Path
+) -> None:
+    store = LocalArtifactStore(suite.data_dir / "artifacts")
+    base = make_tiny_llama(tmp_path / "base", seed=5)
+    adapter = make_adapter(base, tmp_path / "adapter")
+    make_tiny_tokenizer().save_pretrained(adapter)
+    provenance = {"base_model": "baseModels/tiny/revisions/abc"}
+    (adapter / "training_info.json").write_text(json.dumps({"provenance": provenance}), "utf-8")
+    await publish_bundle(store, "models/base/tiny/abc", base)
+    await publish_bundle(store, "models/lora/tutor/3", adapter)
+    generator = dataset_pb2.GeneratorModel(kind=Kind.KIND_ADAPTER, model="branches/tutor/adapters/3", max_tokens=4)
+    budget = dataset_pb2.SynthesisBudget(max_requests=2)
+
+    made = await client.made(client.stub.SynthesizeDataset(order(client, model, generator=generator, budget=budget)))
+
+    # A model that has learnt nothing writes nothing of use; that it was asked is what counts here.
+    assert "of 2 requests none gave an example to keep" in made.status.error.message
+    assert model.requests == []
+
+
+def test_examples_are_written_from_the_command_line(
+    suite: EmbeddedSuite, model: LanguageModelServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FRAGUA_ENDPOINT", suite.endpoint("dataset"))
+    monkeypatch.setenv("FRAGUA_BRANCH", "consola")
+    concepts = tmp_path / "conceptos.txt"
+    concepts.write_text("la piñata\n\nel ñandú\nla piñata\n", "utf-8")
+    assert CliRunner().invoke(app, ["branch", "create", "consola"]).exit_code == ExitCode.OK
+    command = ["dataset", "synthesize", "--name", "lecciones", "--generator", "ollama", "--model", "maestro"]
+    options = ["--concepts", str(concepts), "--language", "es", "--variants", "3", "--min-score", "0.7"]
+
+    done = CliRunner().invoke(app, [*command, *options, "--generator-endpoint", model.origin])
+    refused = CliRunner().invoke(app, [*command, *options])
+    empty = CliRunner().invoke(app, [*command, "--generator-endpoint", model.origin])
+
+    assert done.exit_code == ExitCode.OK, done.output
+    assert "is READY" in done.output and len(model.requests) == 6
+    assert "FRAGUA_SYNTHESIS_ENDPOINTS" in refused.output and refused.exit_code == ExitCode.REFUSED
+    assert "--concept" in empty.output and empty.exit_code == ExitCode.REFUSED
