@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,8 +11,12 @@ from pydantic import BaseModel, ConfigDict
 
 from fragua_trainer.domain.training_spec import Optimizer, Precision, ScheduleSpec
 from fragua_trainer.training.adapter import trainable_parameters
+from fragua_trainer.training.batch import Batch, Example, collate
+from fragua_trainer.training.decoder import PackedDecoder, packed_decoder
 from fragua_trainer.training.hardware import weights_type
 from fragua_trainer.training.optimizers import make_optimizer
+from fragua_trainer.training.packing import PACK_TOKENS, Pack, pack
+from fragua_trainer.training.products import Library
 
 
 class Window(BaseModel):
@@ -98,7 +103,25 @@ class Run:
         lora_plus_ratio: float = 1.0,
     ) -> Run:
         made = make_optimizer(trainable_parameters(model), schedule, optimizer, lora_plus_ratio)
-        return cls(model, made, device, precision)
+        found = packed_decoder(model, device) if schedule.packing else "schedule.packing is off"
+        decoder, why_plain = (None, found) if isinstance(found, str) else (found, "")
+        # Never more at once than the rows of one micro-batch could be.
+        pack_tokens = min(PACK_TOKENS, schedule.batch_size * schedule.max_length)
+        return cls(model, made, device, precision, decoder, why_plain, pack_tokens)
+
+    def keep_library(self) -> None:
+        """Multiply by the library that this run began with, on whatever machine that was; or begin with one."""
+        if self.decoder is None:
+            return
+        self.state.products = self.state.products or self.decoder.products.library
+        self.decoder.products.library = self.state.products
+
+    def arrange(self, micro_batches: Sequence[Sequence[Example]]) -> Sequence[Batch | Pack]:
+        """The same examples in the order and shape that the model computes them fastest in."""
+        examples = [example for examples in micro_batches for example in examples]
+        if self.decoder is None or not self.decoder.takes(examples):
+            return [collate(examples) for examples in micro_batches]
+        return pack(examples, self.pack_tokens)
 
     def autocast(self) -> torch.autocast:
         """Frozen weights in bf16 multiply in bf16; adapters keep their own weights and gradients in fp32."""

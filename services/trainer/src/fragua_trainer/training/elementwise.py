@@ -1,0 +1,86 @@
+"""What happens to each number between the matrix products, in as few passes over memory as PyTorch allows.
+
+Written out with their gradients, because autograd keeps every intermediate result and passes over each on the way back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+
+def normalize(inputs: torch.Tensor, norm: Any) -> torch.Tensor:
+    """What the RMS norms of Llama-like models compute; their weights are frozen."""
+    output: torch.Tensor = _RootMeanSquare.apply(inputs, norm.weight, norm.variance_epsilon)  # type: ignore[no-untyped-call]
+    return output
+
+
+def rotate(heads: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
+    """Rotary positions: turns the two halves of each head [token, head, channel] by the angles of its token."""
+    output: torch.Tensor = _Rotation.apply(heads, cosines, sines)  # type: ignore[no-untyped-call]
+    return output
+
+
+def gate(gate_and_up: torch.Tensor) -> torch.Tensor:
+    """SwiGLU of the two halves that lie side by side."""
+    output: torch.Tensor = _SwiGlu.apply(gate_and_up)  # type: ignore[no-untyped-call]
+    return output
+
+
+class _RootMeanSquare(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
+        exact = inputs.float()
+        inverse = exact.square().mean(-1, keepdim=True).add_(epsilon).rsqrt_()
+        ctx.save_for_backward(inputs, weight, inverse)
+        return (exact * inverse).to(inputs.dtype).mul_(weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        inputs, weight, inverse = ctx.saved_tensors
+        normed = inputs * inverse  # in fp32, as the inverse is
+        arriving = (gradients[0] * weight).float()
+        along = (arriving * normed).mean(-1, keepdim=True)
+        return arriving.addcmul(normed, along, value=-1).mul_(inverse).to(inputs.dtype), None, None
+
+
+class _Rotation(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, heads: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(cosines, sines)
+        return _turned(heads, cosines, sines, -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        cosines, sines = ctx.saved_tensors
+        return _turned(gradients[0], cosines, sines, 1), None, None
+
+
+def _turned(heads: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor, direction: int) -> torch.Tensor:
+    half = heads.shape[-1] // 2
+    cosines, sines = cosines[..., :half], sines[..., :half]  # transformers repeats the angles for the second half
+    first, second = heads[..., :half], heads[..., half:]
+    output = torch.empty_like(heads, memory_format=torch.contiguous_format)
+    torch.mul(first, cosines, out=output[..., :half]).addcmul_(second, sines, value=direction)
+    torch.mul(second, cosines, out=output[..., half:]).addcmul_(first, sines, value=-direction)
+    return output
+
+
+class _SwiGlu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate_and_up: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(gate_and_up)
+        gates, ups = gate_and_up.chunk(2, dim=-1)
+        return functional.silu(gates).mul_(ups)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (gate_and_up,) = ctx.saved_tensors
+        gates, ups = gate_and_up.chunk(2, dim=-1)
+        output = torch.empty_like(gate_and_up)
+        to_gates, to_ups = output.chunk(2, dim=-1)
+        torch.ops.aten.silu_backward.grad_input(gradients[0] * ups, gates, grad_input=to_gates)
+        torch.mul(functional.silu(gates), gradients[0], out=to_ups)
+        return output
