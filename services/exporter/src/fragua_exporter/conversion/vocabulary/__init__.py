@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gguf
-
 from fragua_exporter.conversion.vocabulary import byte_level, sentencepiece
 from fragua_exporter.conversion.vocabulary.byte_level import PRE_TOKENIZERS
-from fragua_exporter.conversion.vocabulary.document import read_tokenizer
+from fragua_exporter.conversion.vocabulary.document import read_tokenizer, special_ids
 from fragua_exporter.conversion.vocabulary.vocabulary import Vocabulary
 
 __all__ = ["PRE_TOKENIZERS", "Vocabulary", "load_vocabulary"]
@@ -17,7 +15,7 @@ __all__ = ["PRE_TOKENIZERS", "Vocabulary", "load_vocabulary"]
 def load_vocabulary(directory: Path, size: int) -> Vocabulary:
     """Read the tokenizer of a base model whose embedding has `size` rows."""
     tokenizer = read_tokenizer(directory)
-    special_ids = gguf.SpecialVocab(directory, n_vocab=size).special_token_ids
+    ids = special_ids(directory, tokenizer, size)
     if tokenizer.model.byte_fallback:
-        return sentencepiece.make_vocabulary(tokenizer, special_ids, size, directory / "tokenizer.model")
-    return byte_level.make_vocabulary(tokenizer, special_ids, size)
+        return sentencepiece.make_vocabulary(tokenizer, ids, size, directory / "tokenizer.model")
+    return byte_level.make_vocabulary(tokenizer, ids, size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +14,7 @@ from fragua_exporter.domain.export_spec import violations_of
 from fragua_platform.errors import InvalidData, InvalidInput, Violation
 
 _CLASSES_THAT_KEEP_THE_FILE = ("PreTrainedTokenizerFast", "TokenizersBackend", None)
+_SPECIAL_NAMES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 
 
 class AddedToken(BaseModel):
@@ -71,15 +71,38 @@ class TokenizerDocument(BaseModel):
 
 
 def read_tokenizer(directory: Path) -> TokenizerDocument:
-    document: Mapping[str, Any] = read_json(directory / "tokenizer.json")
-    configuration = directory / "tokenizer_config.json"
-    kind = read_json(configuration).get("tokenizer_class") if configuration.exists() else None
-    if kind not in _CLASSES_THAT_KEEP_THE_FILE:
-        document = _as_transformers_loads_it(directory)
+    kind = _read_if_there(directory / "tokenizer_config.json").get("tokenizer_class")
+    file = directory / "tokenizer.json"
     try:
-        return TokenizerDocument.model_validate(document)
+        document = file.read_bytes() if kind in _CLASSES_THAT_KEEP_THE_FILE else _as_transformers_loads_it(directory)
+        return TokenizerDocument.model_validate_json(document)
+    except FileNotFoundError as missing:
+        raise InvalidData(
+            f"{directory.name}/{file.name} is missing: give the whole directory as it was saved"
+        ) from missing
     except ValidationError as invalid:
-        raise unsupported(violations_of(invalid, "tokenizer.json")) from invalid
+        if invalid.errors()[0]["type"] == "json_invalid":
+            raise InvalidData(f"{directory.name}/{file.name} is not JSON: copy it again from its source") from invalid
+        raise unsupported(violations_of(invalid, file.name)) from invalid
+
+
+def special_ids(directory: Path, tokenizer: TokenizerDocument, size: int) -> dict[str, int]:
+    """What the configuration calls `bos`, `eos`, `pad`, …: the tokenizer's word goes before the model's.
+
+    gguf's SpecialVocab tells the same, but reads the whole tokenizer a second time, which takes a second.
+    """
+    ids = {token.content: token_id for token_id, token in tokenizer.added(size).items()}
+    texts = _read_if_there(directory / "tokenizer_config.json")
+    numbers = _read_if_there(directory / "config.json")
+    found: dict[str, int] = {}
+    for name in _SPECIAL_NAMES:
+        entry, number = texts.get(f"{name}_token"), numbers.get(f"{name}_token_id")
+        text = entry.get("content") if isinstance(entry, dict) else entry
+        if isinstance(text, str) and text in ids:
+            found[name] = ids[text]
+        elif isinstance(number, int) and 0 <= number < size:
+            found[name] = number
+    return found
 
 
 def type_of_added(token: AddedToken) -> gguf.TokenType:
@@ -102,7 +125,11 @@ def unsupported(problems: Sequence[Violation]) -> InvalidInput:
     )
 
 
-def _as_transformers_loads_it(directory: Path) -> Mapping[str, Any]:
+def _read_if_there(file: Path) -> Mapping[str, Any]:
+    return read_json(file) if file.exists() else {}
+
+
+def _as_transformers_loads_it(directory: Path) -> str:
     """Tokenizers with a class of their own (LlamaTokenizer, Qwen2Tokenizer, …) are rebuilt by that class, which takes
     over vocabulary and merges and may do everything else otherwise than tokenizer.json says."""
     # Imported late: it takes seconds, and most tokenizers need it only for the reference.
@@ -114,5 +141,4 @@ def _as_transformers_loads_it(directory: Path) -> Mapping[str, Any]:
         raise InvalidData(
             f"base model: transformers cannot load its tokenizer ({broken}); copy the directory again from its source"
         ) from broken
-    document: Mapping[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
-    return document
+    return str(tokenizer.backend_tokenizer.to_str())
