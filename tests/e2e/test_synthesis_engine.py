@@ -89,14 +89,15 @@ def test_after_a_drain_another_worker_goes_on_from_the_checkpoint(server: Langua
     status, records = end_of(engine)
     assert status == EXIT_INTERRUPTED
     latest = [record for record in records if record["record"] == "checkpoint"][-1]
-    assert latest["step"] == 3
+    assert latest["step"] == 2, "the third was under way"
 
     (tmp_path / "second/inputs").mkdir(parents=True)
     (tmp_path / "first" / latest["directory"]).rename(tmp_path / "second/inputs/checkpoint")
     status, _ = end_of(start(tmp_path / "second", spec))
 
     assert status == 0
-    assert len(server.questions) == len(set(server.questions)) == 8
+    assert server.requests[2] == server.requests[3]
+    assert len(server.requests) == 8 + 1
     assert report_of(tmp_path / "second").kept == 8
 
 

@@ -1,6 +1,7 @@
 """A synthesis against a language model's server that answers, and one that does everything wrong that can be done."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -315,6 +316,16 @@ def test_a_stop_in_the_middle_is_gone_on_from(server: LanguageModelServer, tmp_p
 
     assert (report.asked, report.kept) == (8, 8)
     assert len(set(server.questions)) == len(server.questions) == 8
+
+
+def test_a_stop_is_not_kept_waiting_for_an_answer(server: LanguageModelServer, tmp_path: Path) -> None:
+    server.faults = [stall]
+    work = Synthesis(tmp_path, on(server))
+    began = time.monotonic()
+    threading.Timer(0.2, work.reporter.request_stop).start()
+    with pytest.raises(Interrupted):
+        work.run()
+    assert time.monotonic() - began < 2
 
 
 def test_a_line_that_was_half_written_is_asked_for_again(server: LanguageModelServer, tmp_path: Path) -> None:

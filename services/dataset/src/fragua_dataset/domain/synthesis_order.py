@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,7 @@ from fragua_platform.errors import Violation
 
 KEY_PREFIX: Final = "FRAGUA_SYNTHESIS_"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_NO_ADDRESS: Final = "is no address such as https://api.example.com/v1"
 
 
 class _Frozen(BaseModel):
@@ -71,26 +72,21 @@ class SynthesisPermissions:
 
 def origin_of(url: str) -> tuple[str, str, int]:
     """Scheme, host and port, as they are compared. ValueError for what is no address of an endpoint."""
-    parts = _split(url)
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise ValueError("is no address such as https://api.example.com/v1")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("holds a user or password; keys are named by key_variable")
-    if parts.query or parts.fragment:
-        raise ValueError("has a query or fragment; end it with the path")
-    return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme]
-
-
-def _split(url: str) -> SplitResult:
     # Programs do not agree on what these mean in an address, so nobody shall have to.
     if any(letter.isspace() or letter == "\\" or not letter.isprintable() for letter in url):
         raise ValueError("holds white space or a backslash")
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises for one that is no number
+        port = parts.port
     except ValueError as wrong:
-        raise ValueError("is no address such as https://api.example.com/v1") from wrong
-    return parts
+        raise ValueError(_NO_ADDRESS) from wrong
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise ValueError(_NO_ADDRESS)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("holds a user or password; keys are named by key_variable")
+    if parts.query or parts.fragment:
+        raise ValueError("has a query or fragment; end it with the path")
+    return parts.scheme, parts.hostname, port or _DEFAULT_PORTS[parts.scheme]
 
 
 def _permitted(endpoint: str) -> tuple[str, str, int]:

@@ -64,6 +64,7 @@ class Budget(_Frozen):
     """A synthesis ends when one of these is used up; 0 means no such limit."""
 
     max_requests: int = Field(default=DEFAULT_MAX_REQUESTS, ge=1)
+    """Questions; one that is asked again because the endpoint was busy counts once."""
     max_tokens: int = Field(default=0, ge=0)
     """Of prompts and answers together, as the generator counts them."""
     max_seconds: int = Field(default=0, ge=0)

@@ -91,10 +91,11 @@ def _take_key(inputs: Path) -> str:
 def _waiting(reporter: Reporter) -> Wait:
     def wait(seconds: float) -> None:
         ends = time.monotonic() + seconds
-        while (left := ends - time.monotonic()) > 0:
-            if reporter.stop_requested:
-                raise Interrupted
+        while not reporter.stop_requested:
+            if (left := ends - time.monotonic()) <= 0:
+                return
             time.sleep(min(left, _SECONDS_BETWEEN_GLANCES))
+        raise Interrupted
 
     return wait
 

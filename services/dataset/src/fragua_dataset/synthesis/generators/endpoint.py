@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -19,6 +21,7 @@ MAX_ANSWER_BYTES: Final = 2**20
 _CONNECT_SECONDS: Final = 10.0
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
+_SECONDS_BETWEEN_GLANCES: Final = 0.1
 _LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 """Statuses after which the same request may work."""
 _NEVER: Final = {
@@ -60,7 +63,7 @@ class Endpoint:
         pause = _FIRST_PAUSE
         while True:
             try:
-                return _as_object(self._ask(path, question, deadline))
+                return _as_object(self._heeding_stop(lambda: self._ask(path, question, deadline)))
             except _TryAgain as trouble:
                 now, rest = time.monotonic(), max(pause, trouble.after)
                 if now >= deadline or now + rest >= deadline:
@@ -73,6 +76,22 @@ class Endpoint:
 
     def close(self) -> None:
         self._client.close()
+
+    def _heeding_stop(self, ask: Callable[[], bytes]) -> bytes:
+        """An answer takes minutes, and whoever wants the engine to stop shall not wait for it: it is asked for in a
+        thread, which ends with the process."""
+        answer: futures.Future[bytes] = futures.Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(ask())
+            except Exception as trouble:
+                answer.set_exception(trouble)
+
+        threading.Thread(target=run, name="endpoint", daemon=True).start()
+        while not futures.wait([answer], _SECONDS_BETWEEN_GLANCES).done:
+            self._wait(0)
+        return answer.result()
 
     def _ask(self, path: str, question: Mapping[str, Any], deadline: float) -> bytes:
         ends = min(time.monotonic() + self._request_seconds, deadline)
