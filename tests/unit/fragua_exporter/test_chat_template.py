@@ -18,7 +18,7 @@ from fragua_exporter.conversion.chat_template import (
     recognise,
     without_training_marks,
 )
-from fragua_exporter.conversion.reference import TEMPLATE_DATE
+from fragua_exporter.conversion.trained_tokenizer import TEMPLATE_DATE
 from fragua_platform.errors import InvalidInput
 from tests.tiny_models import CHATML_TEMPLATE, make_tiny_tokenizer
 from tests.unit.fragua_exporter.chat_templates import PUBLISHED, PublishedTemplate

@@ -21,7 +21,9 @@ from fragua_exporter.conversion.chat_template import ChatFormat
 from fragua_exporter.conversion.checkpoint import Checkpoint, open_checkpoint
 from fragua_exporter.conversion.merge import Adapter, load_adapter
 from fragua_exporter.conversion.modelfile import make_modelfile
-from fragua_exporter.conversion.reference import Probe, TrainedTokenizer, make_probe, run_reference
+from fragua_exporter.conversion.reference import Ends, Probe, make_probe, run_reference
+from fragua_exporter.conversion.task import Task, load_task
+from fragua_exporter.conversion.trained_tokenizer import TrainedTokenizer
 from fragua_exporter.conversion.verification import Verification, verify
 from fragua_exporter.conversion.vocabulary import Vocabulary, load_vocabulary
 from fragua_exporter.conversion.writer import file_size, write_gguf_files
@@ -45,8 +47,8 @@ class Preflight:
     tokenizer: TrainedTokenizer
     chat: ChatFormat
     probe: Probe
-    end_of_turn: int
-    stop_ids: tuple[int, ...]
+    ends: Ends
+    task: Task | None
 
 
 def export(job: JobDirectory, reporter: Reporter) -> None:
@@ -104,8 +106,8 @@ def check_inputs(job: JobDirectory) -> Preflight:
         tokenizer=tokenizer,
         chat=chat,
         probe=probe,
-        end_of_turn=_end_of_turn(vocabulary, chat),
-        stop_ids=_stop_ids(vocabulary, chat),
+        ends=find_ends(vocabulary, chat),
+        task=_load_task(job, spec, tokenizer, plan),
     )
 
 
@@ -121,7 +123,7 @@ def convert(preflight: Preflight, files: dict[Quantization, Path], reporter: Rep
         writer.add_finetune(preflight.spec.model_name)
         writer.add_chat_template(chat_template.without_training_marks(preflight.tokenizer.chat_template))
         # Ollama and llama.cpp end an answer on `eot` even where the tokenizer's `eos` is another token.
-        writer.add_eot_token_id(preflight.end_of_turn)
+        writer.add_eot_token_id(preflight.ends.end_of_turn)
 
     write_gguf_files(
         files,
@@ -145,7 +147,8 @@ def verify_files(
         preflight.tokenizer,
         preflight.chat,
         preflight.probe,
-        preflight.stop_ids,
+        preflight.task,
+        preflight.ends,
         preflight.plan.context_length,
     )
     verifications = {}
@@ -156,12 +159,13 @@ def verify_files(
             file,
             preflight.spec.limit(quantization),
             reference,
-            preflight.end_of_turn,
-            frozenset(preflight.stop_ids),
+            preflight.spec.max_task_drop,
             lambda: _stop_if_asked(reporter),
         )
         logits = verifications[quantization].logit_check
         metrics = {"mean_kl": logits.mean_kl, "max_kl": logits.max_kl, "top1_agreement": logits.top1_agreement}
+        if task := verifications[quantization].task_check:
+            metrics["task_token_f1_delta"] = task.token_f1_delta
         reporter.progress("verifying", step + 1, total, f"{file.name} is the trained model", metrics)
     return verifications
 
@@ -203,24 +207,22 @@ def _file_entry(file: Path) -> dict[str, Any]:
     return {"file": file.name, "bytes": file.stat().st_size, "sha256": digest}
 
 
-def _stop_ids(vocabulary: Vocabulary, chat: ChatFormat) -> tuple[int, ...]:
-    """All tokens that end an answer somewhere: the family's stops and the tokenizer's own end of text.
-
-    Stops that are several tokens, as `[INST]` in the first Mistrals, are looked for in the text of the answer.
-    """
-    stops = {vocabulary.control_id(stop) for stop in chat.stops} | {vocabulary.special_ids.get("eos")}
-    return tuple(sorted(stop for stop in stops if stop is not None))
-
-
-def _end_of_turn(vocabulary: Vocabulary, chat: ChatFormat) -> int:
-    token_id = vocabulary.control_id(chat.end_of_turn)
-    if token_id is None:
+def find_ends(vocabulary: Vocabulary, chat: ChatFormat) -> Ends:
+    end_of_turn = vocabulary.control_id(chat.end_of_turn)
+    if end_of_turn is None:
         raise InvalidInput(
             f"base model: its chat template prints {chat.end_of_turn}, but the tokenizer does not hold it as one added "
             "token; use a base whose tokenizer was made for its template",
             reason="UNSUPPORTED_CHAT_TEMPLATE",
         )
-    return token_id
+    tokens = {vocabulary.control_id(stop) for stop in chat.stops} | {vocabulary.special_ids.get("eos")}
+    return Ends(end_of_turn, tuple(sorted(token for token in tokens if token is not None)), chat.stops)
+
+
+def _load_task(job: JobDirectory, spec: ExportSpec, tokenizer: TrainedTokenizer, plan: ModelPlan) -> Task | None:
+    if not spec.task_rows:
+        return None
+    return load_task(job.inputs / "task" / "validation.jsonl", spec.task_rows, tokenizer, plan.context_length)
 
 
 def _check_context(spec: ExportSpec, plan: ModelPlan, probe: Probe) -> None:

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, GenerationConfig
 
+from fragua_exporter.conversion.answering import answer_in_transformers
 from fragua_exporter.conversion.chat_template import CONVERSATIONS, ChatFormat, Message, SystemPrompt
-from fragua_platform.errors import InvalidData, InvalidInput, Violation
+from fragua_exporter.conversion.task import Score, Task, score
+from fragua_exporter.conversion.trained_tokenizer import TrainedTokenizer
+from fragua_platform.errors import InvalidInput, Violation
 
 PARITY_TEXTS = (
     "La cigüeña voló según el año; el niño pequeño comió piña mañana.",
@@ -30,10 +33,6 @@ PARITY_TEXTS = (
 PARITY_POSITIONS = 256
 """Enough tokens for a stable mean; each costs one row of logits, and both sides keep them all in memory."""
 
-TEMPLATE_DATE = "26 Jul 2024"
-"""Llama 3's templates print today's date unless told otherwise. A Modelfile is read on another day, and the same inputs
-must give the same bytes: so the date is the one that these templates hold themselves."""
-
 
 @dataclass(frozen=True)
 class Probe:
@@ -42,6 +41,18 @@ class Probe:
     prompt: str
     token_ids: tuple[int, ...]
     max_tokens: int
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What ends an answer."""
+
+    end_of_turn: int
+    """The token with which it should."""
+    tokens: tuple[int, ...]
+    """Every token with which one may: those of other turns and of the text's end besides."""
+    texts: tuple[str, ...]
+    """The family's stops, which no answer may hold. Some are several tokens, as `[INST]` in the first Mistrals."""
 
 
 @dataclass(frozen=True)
@@ -54,51 +65,11 @@ class Reference:
     log_probabilities: np.ndarray
     """At each position of `parity_ids`, over the vocabulary."""
     probe: Probe
+    ends: Ends
     greedy_ids: tuple[int, ...]
     """The answer to the probe when the likeliest token is always taken, its end-of-turn token included."""
-
-
-class TrainedTokenizer:
-    """The tokenizer as training used it: chat turns are plain text, and nothing is added to them."""
-
-    def __init__(self, base: Path) -> None:
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
-        except Exception as broken:  # The libraries below raise whatever they like at a damaged file.
-            raise InvalidData(
-                f"base model: transformers cannot load its tokenizer ({broken}); copy the directory again from its source"
-            ) from broken
-        if not self._tokenizer.chat_template:
-            raise InvalidInput(
-                "base model: its tokenizer has no chat template, so nobody can tell how to talk to it; "
-                "use the instruction-tuned form of this base",
-                reason="UNSUPPORTED_CHAT_TEMPLATE",
-            )
-        if "strftime_now" in self.chat_template and "date_string" not in self.chat_template:
-            raise InvalidInput(
-                "base model: its chat template prints the date of the day, which Ollama's cannot; replace strftime_now(…) "
-                "in the base's chat template by a fixed date",
-                reason="UNSUPPORTED_CHAT_TEMPLATE",
-            )
-
-    @property
-    def chat_template(self) -> str:
-        return str(self._tokenizer.get_chat_template())
-
-    @property
-    def bos(self) -> str:
-        """The text of its begin-of-text token; empty when it has none."""
-        return str(self._tokenizer.bos_token or "")
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def render(self, messages: Sequence[Message]) -> str:
-        return str(
-            self._tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=True, date_string=TEMPLATE_DATE
-            )
-        )
+    task: Task | None
+    task_score: Score | None
 
 
 def make_probe(
@@ -124,7 +95,8 @@ def run_reference(
     tokenizer: TrainedTokenizer,
     chat: ChatFormat,
     probe: Probe,
-    stop_ids: Sequence[int],
+    task: Task | None,
+    ends: Ends,
     context_length: int,
 ) -> Reference:
     conversation = tokenizer.render([{"role": "user", "content": "\n".join(PARITY_TEXTS)}])
@@ -139,15 +111,12 @@ def run_reference(
     with torch.inference_mode():
         logits = model(torch.tensor([parity_ids])).logits[0]
         log_probabilities = torch.log_softmax(logits.double(), dim=-1).numpy()
-        generated = model.generate(
-            input_ids=torch.tensor([probe.token_ids]),
-            attention_mask=torch.ones(1, len(probe.token_ids), dtype=torch.long),
-            generation_config=GenerationConfig(
-                max_new_tokens=probe.max_tokens, do_sample=False, eos_token_id=list(stop_ids), pad_token_id=stop_ids[0]
-            ),
-        )
-    greedy_ids = tuple(generated[0, len(probe.token_ids) :].tolist())
-    return Reference(texts, turns, parity_ids, log_probabilities, probe, greedy_ids)
+    [greedy_ids] = answer_in_transformers(model, [probe.token_ids], probe.max_tokens, ends.tokens)
+    task_score = None
+    if task is not None:
+        answers = answer_in_transformers(model, [q.token_ids for q in task.questions], task.max_tokens, ends.tokens)
+        task_score = score(task, [tokenizer.decode(ids) for ids in answers])
+    return Reference(texts, turns, parity_ids, log_probabilities, probe, ends, greedy_ids, task, task_score)
 
 
 def _asked(tokenizer: TrainedTokenizer, chat: ChatFormat) -> Iterator[tuple[Sequence[Message], str]]:

@@ -1,10 +1,12 @@
 """Proves that a GGUF file is the model that was trained: loads it in llama.cpp, compares it and asks it a question.
 
-Three checks, each with numbers that end in `export_info.json`:
+Four checks, each with numbers that end in `export_info.json`:
 
-- tokens: the file must split texts into exactly the ids of the model's own tokenizer;
+- tokens: the file must split texts, and the turns of the Modelfile's TEMPLATE, into exactly the ids of training;
 - logits: at every position of a prompt the next-token distribution must be close to the reference (KL divergence);
-- answer: the probe, through the model's chat template, must end with the end-of-turn token or reach its limit.
+- answer: the probe, through the Modelfile's TEMPLATE, must end with the end-of-turn token or reach its limit, and print
+  nothing that belongs to another turn;
+- task: held-out rows, if the export names some, must be answered about as well as by the reference.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ import llama_cpp
 import numpy as np
 import torch
 
+from fragua_exporter.conversion.answering import answer_in_llama_cpp
 from fragua_exporter.conversion.reference import Reference
+from fragua_exporter.conversion.task import Score, score
 from fragua_exporter.domain.export_spec import DivergenceLimit
 from fragua_platform.errors import FailureClass, InternalError, Violation
 
@@ -53,30 +57,50 @@ class AnswerCheck:
 
 
 @dataclass(frozen=True)
+class TaskCheck:
+    score: Score
+    reference: Score
+    max_drop: float
+
+    @property
+    def exact_match_delta(self) -> float:
+        return self.score.exact_match - self.reference.exact_match
+
+    @property
+    def token_f1_delta(self) -> float:
+        return self.score.token_f1 - self.reference.token_f1
+
+
+@dataclass(frozen=True)
 class Verification:
     token_check: TokenCheck
     logit_check: LogitCheck
     answer_check: AnswerCheck
+    task_check: TaskCheck | None
 
     def as_document(self) -> dict[str, Any]:
         return {
             "tokens": asdict(self.token_check),
             "logits": asdict(self.logit_check),
             "answer": asdict(self.answer_check),
-        }
+        } | ({"task": self._task_document(self.task_check)} if self.task_check else {})
+
+    @staticmethod
+    def _task_document(task: TaskCheck) -> dict[str, Any]:
+        deltas = {"exact_match_delta": task.exact_match_delta, "token_f1_delta": task.token_f1_delta}
+        return asdict(task.score) | {"reference": asdict(task.reference)} | deltas | {"max_drop": task.max_drop}
 
 
 def verify(
     file: Path,
     limit: DivergenceLimit,
     reference: Reference,
-    end_of_turn: int,
-    stop_ids: frozenset[int],
+    max_task_drop: float,
     on_token: Callable[[], None],
 ) -> Verification:
     """Measure first, judge after: raises InternalError that lists every failed check of this file.
 
-    `on_token` is called between tokens of the answer and may raise to stop.
+    `on_token` is called between tokens of the answers and may raise to stop.
     """
     context = max(len(reference.parity_ids), len(reference.probe.token_ids) + reference.probe.max_tokens)
     try:
@@ -101,7 +125,8 @@ def verify(
         verification = Verification(
             _check_tokens(model, reference),
             _check_logits(model, reference, limit),
-            _check_answer(model, reference, end_of_turn, stop_ids, on_token),
+            _check_answer(model, reference, on_token),
+            _check_task(model, reference, max_task_drop, on_token),
         )
     finally:
         model.close()
@@ -131,33 +156,46 @@ def _check_logits(model: llama_cpp.Llama, reference: Reference, limit: Divergenc
     return LogitCheck(positions, float(divergence.mean()), float(divergence.max()), float(agreement), limit)
 
 
-def _check_answer(
-    model: llama_cpp.Llama,
-    reference: Reference,
-    end_of_turn: int,
-    stop_ids: frozenset[int],
-    on_token: Callable[[], None],
-) -> AnswerCheck:
+def _check_answer(model: llama_cpp.Llama, reference: Reference, on_token: Callable[[], None]) -> AnswerCheck:
+    ends = reference.ends
     answer: list[int] = []
     for token in model.generate(list(reference.probe.token_ids), temp=0.0, repeat_penalty=1.0):
         answer.append(token)
         on_token()
-        if token in stop_ids or len(answer) == reference.probe.max_tokens:
+        if token in ends.tokens or len(answer) == reference.probe.max_tokens:
             break
     last = answer[-1]
+    spoken = answer[:-1] if last in ends.tokens else answer
+    text = model.detokenize(spoken).decode("utf-8", errors="replace")
     ended_by: Literal["end_of_turn", "limit", "wrong_stop"] = "limit"
-    if last in stop_ids:
-        ended_by = "end_of_turn" if last == end_of_turn else "wrong_stop"
-    spoken = answer[:-1] if last in stop_ids else answer
+    if any(stop in text for stop in ends.texts):
+        ended_by = "wrong_stop"
+    elif last in ends.tokens:
+        ended_by = "end_of_turn" if last == ends.end_of_turn else "wrong_stop"
     same = [ours == theirs for ours, theirs in zip(answer, reference.greedy_ids, strict=False)]
     return AnswerCheck(
         prompt=reference.probe.prompt,
-        text=model.detokenize(spoken).decode("utf-8", errors="replace"),
+        text=text,
         tokens=len(answer),
         ended_by=ended_by,
         tokens_equal_to_reference=same.index(False) if False in same else len(same),
         reference_tokens=len(reference.greedy_ids),
     )
+
+
+def _check_task(
+    model: llama_cpp.Llama, reference: Reference, max_drop: float, on_token: Callable[[], None]
+) -> TaskCheck | None:
+    task, ends = reference.task, reference.ends
+    if task is None or reference.task_score is None:
+        return None
+    questions = [question.token_ids for question in task.questions]
+    answers = answer_in_llama_cpp(model, questions, task.max_tokens, ends.tokens, on_token)
+    texts = [
+        model.detokenize([token for token in ids if token not in ends.tokens]).decode("utf-8", errors="replace")
+        for ids in answers
+    ]
+    return TaskCheck(score(task, texts), reference.task_score, max_drop)
 
 
 def _judge(name: str, verification: Verification) -> None:
@@ -194,4 +232,19 @@ def _judge(name: str, verification: Verification) -> None:
             violations=[Violation(f"{name}: answer", f"after {answer.text[:200]!r} it did not end its turn")],
             reason="VERIFICATION_FAILED",
             failure_class=FailureClass.USER_DATA,
+        )
+    task = verification.task_check
+    if task is not None and task.token_f1_delta < -task.max_drop:
+        raise InternalError(
+            f"{name} lost too much of what the model was trained for; nothing was published. Ask for a larger "
+            "quantization, give an importance dataset, or allow a larger drop",
+            violations=[
+                Violation(
+                    f"{name}: task",
+                    f"over {task.score.rows} rows its token F1 is {task.score.token_f1:.3f}, the merged model's is "
+                    f"{task.reference.token_f1:.3f} (a drop of {task.max_drop:g} is allowed)",
+                )
+            ],
+            reason="VERIFICATION_FAILED",
+            failure_class=FailureClass.USER_CONFIG,
         )

@@ -93,6 +93,8 @@ class ExportSpec(BaseModel):
     """`inputs/importance/train.jsonl` tells which weights the formats below 8 bits must keep best."""
     task_rows: Annotated[int, Field(ge=0, le=10_000)] = 0
     """When above 0, every file answers so many rows of `inputs/task/validation.jsonl`."""
+    max_task_drop: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """How far a file's token F1 on these rows may be below the merged model's."""
     license: Annotated[str, StringConstraints(max_length=65_536)] = ""
     provenance: Annotated[dict[ProvenanceKey, ProvenanceValue], Field(max_length=64)] = {}
     """Where base, adapter and data came from; copied to `export_info.json` as it is."""
