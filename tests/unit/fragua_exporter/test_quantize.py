@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gguf
+import numpy as np
 import pytest
+import torch
 from gguf import GGMLQuantizationType as Type
+from safetensors.torch import save_file
 
 from fragua_exporter.conversion.architectures import plan_model
 from fragua_exporter.conversion.architectures.plan import ModelPlan
@@ -80,6 +83,27 @@ def test_threads_do_not_change_the_bytes(source: tuple[Path, ModelPlan], tmp_pat
     quantize(source[0], one, Quantization.Q4_K_M, 1, ignore)
     quantize(source[0], two, Quantization.Q4_K_M, 2, ignore)
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_what_matters_most_is_kept_best(source: tuple[Path, ModelPlan], tmp_path: Path) -> None:
+    file, plan = source
+    importance = {
+        tensor.target: torch.where(torch.arange(tensor.shape[1]) % 8 == 0, 100.0, 0.01)
+        for tensor in plan.tensors
+        if len(tensor.shape) == 2 and tensor.target != "token_embd.weight"
+    }
+    save_file(importance, tmp_path / "importance")
+    errors = {}
+    for name, weights in (("all alike", None), ("weighed", tmp_path / "importance")):
+        quantize(file, tmp_path / name, Quantization.Q4_K_M, 1, ignore, weights)
+        errors[name] = np.abs(values(tmp_path / name, "blk.0.ffn_up.weight") - values(file, "blk.0.ffn_up.weight"))
+    assert errors["weighed"][:, ::8].mean() < 0.7 * errors["all alike"][:, ::8].mean()
+    assert tensor_types(tmp_path / "weighed") == tensor_types(tmp_path / "all alike")
+
+
+def values(file: Path, name: str) -> np.ndarray:
+    (tensor,) = (tensor for tensor in gguf.GGUFReader(file).tensors if tensor.name == name)
+    return gguf.quants.dequantize(tensor.data, tensor.tensor_type)
 
 
 def test_rows_that_do_not_fill_blocks_fall_back_and_are_named(base: Path, tmp_path: Path) -> None:
