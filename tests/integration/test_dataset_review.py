@@ -284,3 +284,18 @@ async def test_what_was_tampered_with_is_found_and_named(
         assert re.match(pattern, fault), fault
     assert not any("torre" in fault or "acera" in fault for fault in found.faults), "no text of a row"
     assert found.signatures[0].valid == (name != "manifest.json")
+
+
+async def test_a_damaged_version_closes_the_branch_to_nobody_and_is_told(client: DatasetClient) -> None:
+    damaged = await client.import_rows("viejas", ROWS)
+    file = client.stored(damaged, "train.jsonl")
+    file.chmod(0o644)
+    _change_a_word(file)
+
+    version = await client.import_rows("nuevas", ROWS)
+
+    assert state_of(version) == "AWAITING_APPROVAL", "valid; this branch asks for approval"
+    (told,) = [problem for problem in await client.problems(version) if problem.code == "NOT_COMPARED"]
+    assert damaged.name in told.message
+    assert "damaged" in told.message
+    assert "torre" not in told.message

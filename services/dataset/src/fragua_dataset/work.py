@@ -15,16 +15,21 @@ from fragua_dataset.domain.dataset import ROW_FILES, rejected_prefix, version_pr
 from fragua_dataset.domain.version import Findings, require_files
 from fragua_dataset.domain.version_order import TokenizerSource, VersionOrder
 from fragua_dataset.domain.version_report import VersionReport
-from fragua_dataset.domain.version_spec import Counterpart
+from fragua_dataset.domain.version_spec import Counterpart, Uncompared
 from fragua_platform.artifacts.bundle import find_bundle, load_bundle, publish_bundle
 from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.artifacts.store import ArtifactRef, ArtifactStore
 from fragua_platform.database import Database
+from fragua_platform.errors import Corrupted, NotFound
 from fragua_platform.jobs.engine import JobDirectory
 from fragua_platform.jobs.job import Job
 
 log = structlog.get_logger()
 
+_TOO_MUCH = "the branch holds more than one import is compared with"
+_RAISE = "archive datasets that are not used, or raise FRAGUA_MAX_COUNTERPARTS and FRAGUA_MAX_COUNTERPART_BYTES"
+_DAMAGED = "its files in the artifact store are damaged or gone"
+_ARCHIVE = "see what is left of it with VerifyDatasetVersion; restore its files or archive it"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 
@@ -56,8 +61,8 @@ class VersionWork:
             await self._fetch_rows(parent.prefix, parent.manifest_sha256, inputs / "parents" / str(number))
         for tokenizer in order.tokenizers:
             await self._fetch_tokenizer(tokenizer, inputs / "tokenizers" / tokenizer.name)
-        counterparts = await self._fetch_counterparts(job.branch, order, inputs / "counterparts")
-        spec = order.spec.model_copy(update={"counterparts": counterparts})
+        compared = await self._fetch_counterparts(job.branch, order, inputs / "counterparts")
+        spec = order.spec.model_copy(update=compared)
         (directory.root / "spec.json").write_text(spec.model_dump_json(indent=1), "utf-8")
 
     async def _fetch_rows(self, prefix: str, manifest_sha256: str, folder: Path) -> None:
@@ -71,18 +76,26 @@ class VersionWork:
             if file.name in _TOKENIZER_FILES:
                 await self._store.get_file(file.ref, folder / file.name)
 
-    async def _fetch_counterparts(self, branch: str, order: VersionOrder, folder: Path) -> tuple[Counterpart, ...]:
+    async def _fetch_counterparts(self, branch: str, order: VersionOrder, folder: Path) -> dict[str, Any]:
+        """The fields of the specification that say what the rows are compared with, and what they should be."""
         usable = await self._database.run(lambda connection: self._records.latest_usable(connection, branch))
         comparison = comparison_for(order, usable, most=self._max_counterparts, most_bytes=self._max_counterpart_bytes)
-        for version in comparison.left_out:
-            log.warning("counterpart_left_out", dataset=order.dataset, counterpart=version.name)
+        uncompared = [
+            Uncompared(version=version.name, why=_TOO_MUCH, way_out=_RAISE) for version in comparison.left_out
+        ]
         counterparts = []
         for number, version in enumerate(comparison.counterparts):
             bundle = require_files(version)
             name = f"c{number}"
-            await self._fetch_rows(bundle.prefix, bundle.manifest_sha256, folder / name)
-            counterparts.append(Counterpart(folder=name, version=version.name, evaluation=version.evaluation))
-        return tuple(counterparts)
+            try:
+                await self._fetch_rows(bundle.prefix, bundle.manifest_sha256, folder / name)
+            except (Corrupted, NotFound) as damaged:
+                # One damaged version must not close the branch to every other import.
+                log.error("counterpart_damaged", counterpart=version.name, cause=str(damaged))
+                uncompared.append(Uncompared(version=version.name, why=_DAMAGED, way_out=_ARCHIVE))
+            else:
+                counterparts.append(Counterpart(folder=name, version=version.name, evaluation=version.evaluation))
+        return {"counterparts": tuple(counterparts), "uncompared": tuple(uncompared)}
 
     async def publish(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
         provenance = provenance_of(job)

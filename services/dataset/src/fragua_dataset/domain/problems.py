@@ -85,6 +85,8 @@ class ProblemCode(StrEnum):
     """A row to train on that a dataset for evaluation holds, or the other way round."""
     TRUNCATED_ANSWER = "TRUNCATED_ANSWER"
     """With a named tokenizer and its maximum length the row loses its answer, or the end of it."""
+    NOT_COMPARED = "NOT_COMPARED"
+    """A dataset of the branch that could not be looked into: rows in common with it are not known."""
     # The whole.
     TOO_FEW_EXAMPLES = "TOO_FEW_EXAMPLES"
     SINGLE_GROUP = "SINGLE_GROUP"
@@ -101,6 +103,7 @@ _WARNINGS = frozenset(
         ProblemCode.INCONSISTENT_ANSWER,
         ProblemCode.CROSS_DATASET_DUPLICATE,
         ProblemCode.TRUNCATED_ANSWER,
+        ProblemCode.NOT_COMPARED,
         ProblemCode.SINGLE_GROUP,
         ProblemCode.ID_SEQUENCE,
     }

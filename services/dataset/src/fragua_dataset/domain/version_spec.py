@@ -62,6 +62,14 @@ class Counterpart(_Frozen):
     """It is for evaluation, so a row in common with one to train on is a leak."""
 
 
+class Uncompared(_Frozen):
+    """A version that should have been a counterpart, and why it is none."""
+
+    version: str
+    why: str
+    way_out: str
+
+
 class VersionSpec(_Frozen):
     """What one version is made from, and how."""
 
@@ -96,6 +104,7 @@ class VersionSpec(_Frozen):
     """The branch's policy for rows in which personal data or secrets are found."""
     tokenizers: tuple[Tokenizer, ...] = Field(default=(), max_length=8)
     counterparts: tuple[Counterpart, ...] = Field(default=(), max_length=256)
+    uncompared: tuple[Uncompared, ...] = Field(default=(), max_length=100_000)
 
     fixers: tuple[Fixer, ...] = ()
     """Applied to every row before it is checked, in the order of `Fixer`."""

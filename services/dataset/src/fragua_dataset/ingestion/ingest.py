@@ -66,6 +66,7 @@ def make_version(
         judge.compare_answers()
         judge.compare_with(counterparts)
         judge.find_near_repeats(counterparts, scratch, watch.glance)
+        _tell_uncompared(spec, problems)
         truncation = judge.measure_truncation(inputs, watch.glance)
         _count_examples(judge, spec, problems)
         division = _divide(spec, ledger, judge, problems)
@@ -132,6 +133,12 @@ def _rows_are_compared(spec: VersionSpec, problems: ProblemLog) -> bool:
     """Then what they say is looked at again, when all have been read."""
     codes = (ProblemCode.INCONSISTENT_ANSWER, ProblemCode.NEAR_DUPLICATE)
     return bool(spec.counterparts or spec.tokenizers) or any(map(problems.weighs, codes))
+
+
+def _tell_uncompared(spec: VersionSpec, problems: ProblemLog) -> None:
+    for other in spec.uncompared:
+        message = f"{other.version} was not compared with: {other.why}"
+        problems.add(None, Flaw("", ProblemCode.NOT_COMPARED, message, other.way_out))
 
 
 def _count_examples(judge: Judge, spec: VersionSpec, problems: ProblemLog) -> None:
