@@ -227,6 +227,13 @@ class TrainingSpec(_SpecPart):
                     f"is {self.quantization.value}, but precision is {self.precision.value}: give one of the two",
                 )
             )
+        if lora.bias is not LoraBias.NONE and self.quantization in (Quantization.BNB4, Quantization.INT8):
+            found.append(
+                Problem(
+                    ("lora", "bias"),
+                    f"biases of a base in {self.quantization.value} cannot be trained: take bias: none, or no quantization",
+                )
+            )
         if (fastest := schedule.learning_rate * lora.lora_plus_ratio) > 1:
             found.append(
                 Problem(

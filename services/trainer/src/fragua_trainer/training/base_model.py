@@ -23,9 +23,10 @@ from transformers import (
 )
 
 from fragua_platform.errors import Corrupted, InvalidInput
-from fragua_trainer.domain.training_spec import Precision
+from fragua_trainer.domain.training_spec import Precision, Quantization
 from fragua_trainer.training.examples import ChatFormat
 from fragua_trainer.training.hardware import is_out_of_memory, weights_type
+from fragua_trainer.training.quantization import QUANTIZED, keep_trainable, quantization_config
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ def open_base_model(directory: Path) -> BaseModel:
     """Read everything but the weights, or raise `InvalidInput` that says what is missing."""
     if not (directory / "config.json").is_file():
         raise InvalidInput("the base model has no config.json: it must be a Hugging Face model directory")
+    if any(directory.glob("*.gguf")):
+        raise InvalidInput(
+            "the base model is a GGUF file, whose blocks cannot be trained: turn it into safetensors first, by importing "
+            "it or with python -m fragua_trainer.training.gguf"
+        )
     if not any(directory.glob("*.safetensors")):
         raise InvalidInput(
             "the base model has no *.safetensors file: save it with safetensors, other formats are refused"
@@ -90,7 +96,9 @@ def empty_model(base: BaseModel) -> PreTrainedModel:
     return model
 
 
-def load_base_model(base: BaseModel, precision: Precision, device: torch.device) -> PreTrainedModel:
+def load_base_model(
+    base: BaseModel, precision: Precision, device: torch.device, quantization: Quantization = Quantization.AUTO
+) -> PreTrainedModel:
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             base.directory,
@@ -98,6 +106,9 @@ def load_base_model(base: BaseModel, precision: Precision, device: torch.device)
             trust_remote_code=False,
             use_safetensors=True,
             dtype=weights_type(precision),
+            quantization_config=quantization_config(quantization, precision),
+            # A quantized model is quantized on the device that it stays on; it cannot be moved.
+            device_map={"": device} if quantization in QUANTIZED else None,
             output_loading_info=True,
         )
     except SafetensorError as damaged:
@@ -113,5 +124,7 @@ def load_base_model(base: BaseModel, precision: Precision, device: torch.device)
         raise InvalidInput(f"the base model lacks {len(missing)} of its weights, such as {missing[0]}")
     # Generation's cache would be filled and thrown away at every step.
     model.config.use_cache = False
-    nn.Module.to(model, device)
+    keep_trainable(model)
+    if quantization not in QUANTIZED:
+        nn.Module.to(model, device)
     return model

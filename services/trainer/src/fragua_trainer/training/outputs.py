@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -39,13 +40,21 @@ def save_adapter(run: Run, base: BaseModel, outputs: Path) -> None:
 
 
 def write_training_info(
-    run: Run, spec: TrainingSpec, plan: Plan, dataset: Dataset, targets: dict[str, int], attempt: Attempt, outputs: Path
+    run: Run,
+    spec: TrainingSpec,
+    plan: Plan,
+    dataset: Dataset,
+    targets: dict[str, int],
+    notices: Sequence[str],
+    attempt: Attempt,
+    outputs: Path,
 ) -> None:
     finished = datetime.now(UTC)
     trainable = sum(parameter.numel() for _, parameter in trainable_parameters(run.model))
     info = {
         "arguments": spec.model_dump(mode="json", exclude={"provenance"}),
         "provenance": spec.provenance,
+        "notices": list(notices),
         "precision": run.precision.value,
         "lora_targets": targets,
         "trainable_parameters": trainable,
