@@ -22,7 +22,7 @@ from fragua_platform.artifacts.local import LocalArtifactStore
 from fragua_platform.errors import FailedPrecondition, InvalidInput
 from tests.dataset_client import DatasetClient, new_request_id, state_of
 from tests.embedded import EmbeddedSuite
-from tests.language_model_server import LanguageModelServer, lesson, record
+from tests.language_model_server import LanguageModelServer, lesson, record, status
 from tests.tiny_models import make_tiny_llama, make_tiny_tokenizer
 from tests.unit.fragua_exporter.adapters import make_adapter
 
@@ -238,8 +238,27 @@ async def test_a_synthesis_that_gives_nothing_says_why_and_cannot_be_mended(
     fix = dataset_service_pb2.FixDatasetVersionRequest(
         name=failed.name, request_id=new_request_id(), fixers=[dataset_pb2.FIXER_TRIM]
     )
-    with pytest.raises(FailedPrecondition, match="order the synthesis again"):
+    with pytest.raises(FailedPrecondition, match=r"download its generated\.jsonl"):
         await client.stub.FixDatasetVersion(fix)
+
+
+async def test_examples_that_were_paid_for_can_be_had_although_the_synthesis_failed(
+    client: DatasetClient, model: LanguageModelServer
+) -> None:
+    def answer_three(question: str, number: int) -> str:
+        if number == 3:
+            model.faults.append(status(401))
+        return lesson(question, number)
+
+    model.write = answer_three
+
+    failed = await client.made(client.stub.SynthesizeDataset(order(client, model)))
+
+    assert state_of(failed) == "INVALID" and "does not know the key" in failed.status.error.message
+    request = dataset_service_pb2.DownloadDatasetFileRequest(name=failed.name, path="generated.jsonl")
+    content = b"".join([answer.chunk async for answer in client.stub.DownloadDatasetFile(request)])
+    imported = await client.import_rows("lecciones", content)
+    assert state_of(imported) == "READY" and imported.row_count == 3
 
 
 # R137

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from fragua_dataset.domain.profile_catalog import packaged_profile
+from fragua_dataset.domain.prompt_catalog import own_prompt
 from fragua_dataset.domain.synthesis_order import SynthesisPermissions
 from fragua_dataset.domain.synthesis_spec import Budget
 from fragua_platform.errors import InvalidInput, Unavailable
@@ -139,6 +141,15 @@ def test_the_same_answers_make_the_same_version(server: LanguageModelServer, tmp
     assert files[0] == files[1] and files[0][0]
 
 
+def test_a_prompt_of_ones_own_can_ask_for_questions_with_choices(server: LanguageModelServer, tmp_path: Path) -> None:
+    question = {"question": "¿Qué ave no vuela?", "choices": ["el ñandú", "la cigüeña"], "answer": 0}
+    server.write = lambda _, number: json.dumps(question | {"question": f"¿Qué ave n.º {number} no vuela?"})
+    prompt = own_prompt("Pregunta sobre {concept}", "multiple_choice")
+    work = Synthesis(tmp_path, on(server, prompt=prompt), profile=packaged_profile("multiple-choice"))
+    assert work.run().kept == 8
+    assert work.rows[0]["choices"] == question["choices"] and work.rows[0]["answer"] == 0
+
+
 # --- bad answers are data
 
 
@@ -229,6 +240,8 @@ def test_an_endpoint_that_stays_away_is_no_fault_of_the_request(server: Language
     failure = work.failure()
     assert isinstance(failure, Unavailable) and "status 503" in failure.message
     assert (work.job.checkpoints / "step-1/requests.jsonl").exists(), "what was answered is kept for the next attempt"
+    kept = (work.job.outputs / "generated.jsonl").read_text("utf-8").splitlines()
+    assert len(kept) == 1 and "lección 1" in kept[0], "and for the user, where there is none"
 
 
 def test_a_wait_that_is_longer_than_the_patience_is_not_begun(server: LanguageModelServer, tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from fragua_dataset.domain.dataset import rejected_prefix
 from fragua_dataset.domain.synthesis_order import SynthesisOrder, SynthesisPermissions
 from fragua_dataset.domain.synthesis_spec import SynthesisJobSpec
 from fragua_dataset.domain.version_order import VersionOrder
 from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.work import VersionWork
-from fragua_platform.artifacts.bundle import fetch_bundle
+from fragua_platform.artifacts.bundle import fetch_bundle, publish_bundle
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.errors import InternalError, InvalidInput
 from fragua_platform.jobs.engine import JobDirectory
@@ -66,7 +67,13 @@ class SynthesisWork:
         return await self._versions.publish(job, directory)
 
     async def salvage(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
-        return await self._versions.salvage(job, directory)
+        """Also where no row was checked: the examples so far, and what became of everything that was asked."""
+        if found := await self._versions.salvage(job, directory):
+            return found
+        if not any(directory.outputs.glob("*.json*")):
+            return {}
+        bundle = await publish_bundle(self._store, rejected_prefix(job.name), directory.outputs)
+        return {"bundle": bundle.model_dump(mode="json")}
 
     async def find_published(self, job: Job) -> Mapping[str, Any] | None:
         return await self._versions.find_published(job)

@@ -185,7 +185,7 @@ class Derivations:
         policy = await self._policy_of(dataset)
         order = parent.order
         if order.synthesis:
-            problem = f"{parent.version.name} was generated, so there is no file to mend; order the synthesis again"
+            problem = f"{parent.version.name} was generated: download its generated.jsonl, import it and mend that"
             raise FailedPrecondition(problem)
         change = {
             "profile": profile,

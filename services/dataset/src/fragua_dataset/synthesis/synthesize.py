@@ -21,8 +21,8 @@ from fragua_dataset.synthesis.generators.ollama import OllamaChat
 from fragua_dataset.synthesis.generators.openai import ChatCompletions
 from fragua_dataset.synthesis.generators.port import Generator
 from fragua_dataset.synthesis.journal import Entry, Journal
-from fragua_dataset.synthesis.metrics import open_metric
-from fragua_platform.errors import InvalidInput
+from fragua_dataset.synthesis.metrics import Metric, open_metric
+from fragua_platform.errors import FraguaError, InvalidInput
 from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
 
 _SECONDS_BETWEEN_GLANCES: Final = 0.1
@@ -31,10 +31,19 @@ _SECONDS_BETWEEN_GLANCES: Final = 0.1
 def synthesize(job: JobDirectory, reporter: Reporter) -> None:
     spec = parse_synthesis_job_spec(job.read_spec())
     score = open_metric(spec.synthesis.metric, spec.version.profile)
-    with (
-        closing(Journal(job, reporter)) as journal,
-        closing(_open_generator(spec, job.inputs, _waiting(reporter))) as generator,
-    ):
+    with closing(Journal(job, reporter)) as journal:
+        try:
+            _generate(spec, score, journal, job, reporter)
+            _make_version(spec, journal.entries, job, reporter)
+        except FraguaError:
+            # Whatever failed, these were paid for: the service keeps them with what explains the failure.
+            if any(entry.row for entry in journal.entries):
+                _write_rows(journal.entries, job.outputs / "generated.jsonl")
+            raise
+
+
+def _generate(spec: SynthesisJobSpec, score: Metric, journal: Journal, job: JobDirectory, reporter: Reporter) -> None:
+    with closing(_open_generator(spec, job.inputs, _waiting(reporter))) as generator:
         try:
             stopped_by = Generation(spec, generator, score, journal, reporter).run()
         finally:
@@ -43,11 +52,10 @@ def synthesize(job: JobDirectory, reporter: Reporter) -> None:
     write_json(report, job.outputs / "synthesis.json")
     if not report.kept:
         raise InvalidInput(_nothing_kept(report), reason="NOTHING_GENERATED")
-    _write_rows(journal.entries, job.inputs / "source")
-    _make_version(spec, job, reporter)
 
 
-def _make_version(spec: SynthesisJobSpec, job: JobDirectory, reporter: Reporter) -> None:
+def _make_version(spec: SynthesisJobSpec, entries: Sequence[Entry], job: JobDirectory, reporter: Reporter) -> None:
+    _write_rows(entries, job.inputs / "source")
     watch = Watch(partial(reporter.progress, "importing"), lambda: reporter.stop_requested)
     report, problems = make_version(spec.version, job.inputs, job.outputs, watch)
     write_json(report, job.outputs / "report.json")
@@ -58,10 +66,9 @@ def _make_version(spec: SynthesisJobSpec, job: JobDirectory, reporter: Reporter)
 
 def _write_rows(entries: Sequence[Entry], path: Path) -> None:
     """In the order of the requests, so that the same answers make the same file."""
+    rows = [entry.row for entry in sorted(entries, key=lambda entry: entry.number) if entry.row]
     with path.open("w", encoding="utf-8") as file:
-        for entry in sorted(entries, key=lambda entry: entry.number):
-            if entry.row:
-                file.write(json.dumps(entry.row, ensure_ascii=False) + "\n")
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def _open_generator(spec: SynthesisJobSpec, inputs: Path, wait: Wait) -> Generator:
