@@ -30,7 +30,8 @@ def plan_model(checkpoint: Checkpoint) -> ModelPlan:
     if planner is None:
         raise InvalidInput(
             f"base model: architecture {model_type!r} is not supported, only {', '.join(PLANNERS)}; "
-            "train the adapter on a base of a supported architecture",
+            "train the adapter on a base of a supported architecture, or set FRAGUA_ENGINE_LLAMA_CPP_DIR to a llama.cpp "
+            "checkout, whose converter knows more of them",
             reason="UNSUPPORTED_ARCHITECTURE",
         )
     plan = planner(checkpoint.config)

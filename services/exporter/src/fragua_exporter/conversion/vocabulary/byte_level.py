@@ -51,8 +51,10 @@ PRE_TOKENIZERS: Mapping[tuple[str, bool], str] = {
 """llama.cpp's name of a splitter, by (pattern, ignore_merges) of tokenizer.json."""
 
 
-def make_vocabulary(tokenizer: TokenizerDocument, special_ids: Mapping[str, int], size: int) -> Vocabulary:
-    name = _recognise(tokenizer)
+def make_vocabulary(
+    tokenizer: TokenizerDocument, special_ids: Mapping[str, int], size: int, foreign: bool = False
+) -> Vocabulary:
+    name = "" if foreign else _recognise(tokenizer)
     texts, added = tokenizer.texts(size), tokenizer.added(size)
 
     def type_of(token_id: int) -> gguf.TokenType:
