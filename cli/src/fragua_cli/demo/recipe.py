@@ -52,7 +52,7 @@ def training_job(dataset_version: str, base_model: str) -> trainer_pb2.TrainingJ
     """150 steps on short rows: about half a minute on two cores.
 
     The rate is high for LoRA because the model is small and the task is one of form. Dropout would only slow it down:
-    150 steps do not overfit 1,008 rows. A checkpoint every 50 steps costs an interrupted demo a few seconds at most.
+    150 steps do not overfit 976 rows. A checkpoint every 50 steps costs an interrupted demo a few seconds at most.
     """
     return trainer_pb2.TrainingJob(
         dataset_version=dataset_version,
