@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from fragua_platform.errors import InvalidData, InvalidInput, LimitExceeded, Violation
+from fragua_platform.errors import InvalidData, InvalidInput, LimitExceeded, Unavailable, Violation
 from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter, run_engine
 
 
@@ -53,6 +53,8 @@ def misbehave(spec: dict[str, Any], step: int, job: JobDirectory, reporter: Repo
             raise InvalidInput("too far to count")
         case "lacks memory":
             raise LimitExceeded("needs 3 GiB, has 2", reason="OUT_OF_MEMORY")
+        case "misses something once" if not job.resume_from:
+            raise Unavailable("the oracle is away")
         case "has a defect":
             raise RuntimeError("no lo esperaba")
         case "segfaults":

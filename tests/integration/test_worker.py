@@ -172,6 +172,16 @@ async def test_a_killed_engine_is_tried_again_from_its_checkpoint(site: Site) ->
         assert await suite.events(job) == ["queued", "started", "queued", "started", "succeeded"]
 
 
+async def test_an_engine_that_misses_something_is_tried_again_from_its_checkpoint(site: Site) -> None:
+    async with site.opened() as suite:
+        job = await suite.order(to=6, checkpoint_every=2, misbehaviour="misses something once", at_step=5)
+        done = await suite.ended(job)
+
+        assert done.state is JobState.SUCCEEDED
+        assert (done.attempt, done.failures) == (2, 1)
+        assert done.result["went_on_after"] == 4
+
+
 async def test_an_engine_that_is_killed_every_time_fails_in_the_end(embedded: Site) -> None:
     async with embedded.opened() as suite:
         done = await suite.ended(await suite.order(misbehaviour="kills itself", max_attempts=2))

@@ -202,6 +202,10 @@ class Attempt:
             if not engine.done():
                 raise Stopped
             outcome = await engine
+        except Unavailable:
+            # The next attempt goes on from what this one has saved.
+            await self._unless(Stop.CANCEL, self._checkpoints.flush())
+            raise
         finally:
             engine.cancel()
             await asyncio.wait({engine})

@@ -171,8 +171,8 @@ async def _lines(stream: StreamReader) -> AsyncIterator[bytes]:
         yield rest
 
 
-def _reported(failure: FailureRecord) -> EngineFailure:
-    return EngineFailure(
+def _reported(failure: FailureRecord) -> EngineFailure | Unavailable:
+    return (Unavailable if failure.retry else EngineFailure)(
         failure.message,
         violations=[Violation(violation.field, violation.description) for violation in failure.violations],
         reason=failure.reason,

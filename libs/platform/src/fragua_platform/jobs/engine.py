@@ -11,7 +11,7 @@ Standard output carries one JSON object per line, nothing else; whatever a libra
 
     {"record": "progress", "phase": "training", "step": 3, "total": 90, "message": "...", "metrics": {"loss": 2.1}}
     {"record": "checkpoint", "step": 50, "directory": "checkpoints/step-50"}
-    {"record": "failure", "failure_class": "USER_DATA", "reason": "...", "message": "...", "violations": [...]}
+    {"record": "failure", "failure_class": "USER_DATA", "reason": "…", "message": "…", "violations": [], "retry": false}
 
 Exit status: 0 done, 1 failed (a failure record tells why), 75 interrupted by SIGTERM with its state saved.
 """
@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from fragua_platform.errors import FraguaError, InvalidInput, LimitExceeded
+from fragua_platform.errors import FraguaError, InvalidInput, LimitExceeded, Unavailable
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 75
@@ -125,6 +125,7 @@ class Reporter:
                 "reason": error.reason,
                 "message": error.message,
                 "violations": violations,
+                "retry": isinstance(error, Unavailable),
             },
         )
 

@@ -58,6 +58,8 @@ class FailureRecord(BaseModel):
     reason: str
     message: str
     violations: list[ReportedViolation] = []
+    retry: bool = False
+    """Something that the engine needs is away: the same may work later."""
 
 
 Record = Annotated[ProgressRecord | CheckpointRecord | FailureRecord, Field(discriminator="record")]
