@@ -19,6 +19,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from fragua_exporter.conversion import export as engine
 from fragua_exporter.conversion.architectures.plan import as_stored
+from fragua_exporter.conversion.preflight import Preflight, check_inputs
+from fragua_exporter.conversion.products import convert
 from fragua_exporter.conversion.vocabulary import PRE_TOKENIZERS
 from fragua_exporter.domain.export_spec import Quantization
 from fragua_platform.errors import FailureClass, InternalError
@@ -169,15 +171,15 @@ def test_scaled_rotary_an_own_head_and_a_padded_vocabulary_survive(tmp_path: Pat
     assert export_info(job)["files"][0]["verification"]["logits"]["max_kl"] < 1e-7
 
 
-def convert_and_verify(job: JobDirectory, preflight: engine.Preflight) -> None:
+def convert_and_verify(job: JobDirectory, preflight: Preflight) -> None:
     files = {Quantization.F32: job.root / "tutor-f32.gguf"}
     reporter = Reporter(io.StringIO())
-    engine.convert(preflight, files, reporter)
-    engine.verify_files(job, preflight, files, reporter)
+    convert(preflight, files, reporter)
+    list(engine.verify_files(preflight, files, engine.make_reference(job, preflight), reporter))
 
 
 def test_verification_catches_a_file_without_the_query_key_permutation(fresh_job: JobDirectory) -> None:
-    preflight = engine.check_inputs(fresh_job)
+    preflight = check_inputs(fresh_job)
     convert_and_verify(fresh_job, preflight)
     unpermuted = tuple(dataclasses.replace(tensor, transform=as_stored) for tensor in preflight.plan.tensors)
     plan = dataclasses.replace(preflight.plan, tensors=unpermuted)
@@ -187,7 +189,7 @@ def test_verification_catches_a_file_without_the_query_key_permutation(fresh_job
 
 
 def test_verification_catches_a_file_whose_adapter_was_forgotten(fresh_job: JobDirectory) -> None:
-    preflight = engine.check_inputs(fresh_job)
+    preflight = check_inputs(fresh_job)
     adapter = dataclasses.replace(preflight.adapter, updates={})
     with pytest.raises(InternalError) as failed:
         convert_and_verify(fresh_job, dataclasses.replace(preflight, adapter=adapter))
@@ -196,7 +198,7 @@ def test_verification_catches_a_file_whose_adapter_was_forgotten(fresh_job: JobD
 
 @pytest.mark.parametrize("wrong_name", ["qwen2", "gpt-2"])
 def test_verification_catches_a_wrong_pre_tokenizer(fresh_job: JobDirectory, wrong_name: str) -> None:
-    preflight = engine.check_inputs(fresh_job)
+    preflight = check_inputs(fresh_job)
     assert preflight.vocabulary.pre_tokenizer in PRE_TOKENIZERS.values()
     vocabulary = dataclasses.replace(preflight.vocabulary, pre_tokenizer=wrong_name)
     with pytest.raises(InternalError) as failed:

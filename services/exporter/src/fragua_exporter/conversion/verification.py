@@ -11,7 +11,7 @@ Four checks, each with numbers that end in `export_info.json`:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from typing import Any, Literal
 import llama_cpp
 import numpy as np
 import torch
+from transformers import AutoModelForCausalLM
 
 from fragua_exporter.conversion.answering import answer_in_llama_cpp
 from fragua_exporter.conversion.reference import Reference
@@ -42,6 +43,9 @@ class LogitCheck:
     top1_agreement: float
     """Share of positions with the same likeliest token."""
     limit: DivergenceLimit
+
+    def as_document(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Verification:
     def as_document(self) -> dict[str, Any]:
         return {
             "tokens": asdict(self.token_check),
-            "logits": asdict(self.logit_check),
+            "logits": self.logit_check.as_document(),
             "answer": asdict(self.answer_check),
         } | ({"task": self._task_document(self.task_check)} if self.task_check else {})
 
@@ -97,15 +101,19 @@ def verify(
     reference: Reference,
     max_task_drop: float,
     on_token: Callable[[], None],
+    adapter: Path | None = None,
 ) -> Verification:
     """Measure first, judge after: raises InternalError that lists every failed check of this file.
 
-    `on_token` is called between tokens of the answers and may raise to stop.
+    `on_token` is called between tokens of the answers and may raise to stop. `adapter` is a GGUF LoRA that llama.cpp
+    adds to the file.
     """
+    name = adapter.name if adapter else file.name
     context = max(len(reference.parity_ids), len(reference.probe.token_ids) + reference.probe.max_tokens)
     try:
         model = llama_cpp.Llama(
             str(file),
+            lora_path=str(adapter) if adapter else None,
             n_ctx=context,
             n_batch=context,
             n_threads=torch.get_num_threads(),
@@ -116,9 +124,9 @@ def verify(
             type_v=llama_cpp.GGML_TYPE_F32,
             verbose=False,
         )
-    except ValueError as refused:
+    except (ValueError, RuntimeError) as refused:
         raise InternalError(
-            f"{file.name}: llama.cpp cannot load the file ({refused}); its reasons are on standard error",
+            f"{name}: llama.cpp cannot load the file ({refused}); its reasons are on standard error",
             reason="VERIFICATION_FAILED",
         ) from refused
     try:
@@ -130,8 +138,19 @@ def verify(
         )
     finally:
         model.close()
-    _judge(file.name, verification)
+    _judge(name, verification)
     return verification
+
+
+def verify_merged_model(directory: Path, limit: DivergenceLimit, reference: Reference) -> LogitCheck:
+    """The same for what transformers loads: the reference's tokenizer and template lie beside it, unchanged."""
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True).eval()
+    with torch.inference_mode():
+        logits = model(torch.tensor([reference.parity_ids])).logits[0].double()
+    check = _divergence(logits, reference, limit)
+    if problems := _divergence_problems(directory.name, check):
+        raise _unfaithful(directory.name, problems)
+    return check
 
 
 def _check_tokens(model: llama_cpp.Llama, reference: Reference) -> TokenCheck:
@@ -147,13 +166,16 @@ def _check_tokens(model: llama_cpp.Llama, reference: Reference) -> TokenCheck:
 
 def _check_logits(model: llama_cpp.Llama, reference: Reference, limit: DivergenceLimit) -> LogitCheck:
     model.eval(list(reference.parity_ids))
-    positions = len(reference.parity_ids)
-    logits = torch.from_numpy(np.array(model.scores[:positions], dtype=np.float64))
+    scores = np.array(model.scores[: len(reference.parity_ids)], dtype=np.float64)
+    return _divergence(torch.from_numpy(scores), reference, limit)
+
+
+def _divergence(logits: torch.Tensor, reference: Reference, limit: DivergenceLimit) -> LogitCheck:
     ours = torch.log_softmax(logits, dim=-1).numpy()
     theirs = reference.log_probabilities
     divergence = (np.exp(theirs) * (theirs - ours)).sum(axis=-1)
     agreement = (ours.argmax(axis=-1) == theirs.argmax(axis=-1)).mean()
-    return LogitCheck(positions, float(divergence.mean()), float(divergence.max()), float(agreement), limit)
+    return LogitCheck(len(logits), float(divergence.mean()), float(divergence.max()), float(agreement), limit)
 
 
 def _check_answer(model: llama_cpp.Llama, reference: Reference, on_token: Callable[[], None]) -> AnswerCheck:
@@ -209,22 +231,9 @@ def _judge(name: str, verification: Verification) -> None:
                 f"the first is {tokens.differing_texts[0][:80]!r}",
             )
         )
-    # Written as "not within", so that NaN fails too.
-    if not (logits.mean_kl <= logits.limit.mean_kl and logits.max_kl <= logits.limit.max_kl):
-        unfaithful.append(
-            Violation(
-                f"{name}: logits",
-                f"mean KL {logits.mean_kl:.2e} (limit {logits.limit.mean_kl:g}), max KL {logits.max_kl:.2e} "
-                f"(limit {logits.limit.max_kl:g}), same likeliest token at {logits.top1_agreement:.0%} of positions",
-            )
-        )
+    unfaithful += _divergence_problems(name, logits)
     if unfaithful:
-        raise InternalError(
-            f"{name} is not the model that was trained; nothing was published. Please report this as a defect, "
-            "with config.json and tokenizer.json of the base",
-            violations=unfaithful,
-            reason="VERIFICATION_FAILED",
-        )
+        raise _unfaithful(name, unfaithful)
     if answer.ended_by == "wrong_stop":
         raise InternalError(
             f"{name} is faithful, but the model does not end its turns: it would talk to itself; nothing was published. "
@@ -248,3 +257,25 @@ def _judge(name: str, verification: Verification) -> None:
             reason="VERIFICATION_FAILED",
             failure_class=FailureClass.USER_CONFIG,
         )
+
+
+def _divergence_problems(name: str, logits: LogitCheck) -> list[Violation]:
+    # Written as "within, or else", so that NaN fails too.
+    if logits.mean_kl <= logits.limit.mean_kl and logits.max_kl <= logits.limit.max_kl:
+        return []
+    return [
+        Violation(
+            f"{name}: logits",
+            f"mean KL {logits.mean_kl:.2e} (limit {logits.limit.mean_kl:g}), max KL {logits.max_kl:.2e} "
+            f"(limit {logits.limit.max_kl:g}), same likeliest token at {logits.top1_agreement:.0%} of positions",
+        )
+    ]
+
+
+def _unfaithful(name: str, problems: Sequence[Violation]) -> InternalError:
+    return InternalError(
+        f"{name} is not the model that was trained; nothing was published. Please report this as a defect, "
+        "with config.json and tokenizer.json of the base",
+        violations=problems,
+        reason="VERIFICATION_FAILED",
+    )

@@ -33,9 +33,13 @@ _LARGEST_F16 = float(np.finfo(np.float16).max)
 WriteMetadata = Callable[[gguf.GGUFWriter], None]
 
 
+def main_type(quantization: Quantization) -> GGMLQuantizationType:
+    return _FORMATS[quantization][0]
+
+
 def storage_type(quantization: Quantization, shape: tuple[int, ...]) -> GGMLQuantizationType:
     """Vectors stay in 32 bits; rows that do not fill whole blocks fall back to 16 bits."""
-    wanted, _ = _FORMATS[quantization]
+    wanted = main_type(quantization)
     if len(shape) == 1:
         return GGMLQuantizationType.F32
     block, _ = gguf.GGML_QUANT_SIZES[wanted]

@@ -1,0 +1,166 @@
+"""Makes the files of an export, each once: what a former run of the same job finished is not made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import gguf
+import torch
+from gguf import GGML_QUANT_SIZES
+
+from fragua_exporter.conversion import chat_template
+from fragua_exporter.conversion.adapter_file import write_adapter
+from fragua_exporter.conversion.importance import measure_importance
+from fragua_exporter.conversion.merge import Adapter
+from fragua_exporter.conversion.merged_model import write_merged_model
+from fragua_exporter.conversion.preflight import Preflight
+from fragua_exporter.conversion.quantize import BLOCK_TYPES, fallbacks, quantize
+from fragua_exporter.conversion.steps import Steps
+from fragua_exporter.conversion.writer import main_type, write_gguf_files
+from fragua_exporter.domain.export_spec import Quantization
+from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
+
+MERGED = "merged"
+"""The folder of the merged model."""
+_INTERMEDIATE = "intermediate-f16.gguf"
+_BASE = "base-f16.gguf"
+_IMPORTANCE = "importance.safetensors"
+
+
+def gguf_files(preflight: Preflight, steps: Steps) -> dict[Quantization, Path]:
+    spec = preflight.spec
+    return {quantization: steps.directory / spec.file_name(quantization) for quantization in spec.quantizations}
+
+
+def adapter_file(preflight: Preflight, steps: Steps) -> Path:
+    return steps.directory / f"{preflight.spec.model_name}-adapter.gguf"
+
+
+def base_file(steps: Steps) -> Path:
+    """The base alone, which llama.cpp needs beside the adapter to run it; for the proof only."""
+    return steps.directory / _BASE
+
+
+def merge(preflight: Preflight, steps: Steps, reporter: Reporter) -> None:
+    """Write what transformers loads, and the adapter alone, if they are asked for."""
+    folder = steps.directory / MERGED
+    if preflight.spec.merged_model and not steps.finished([folder / "config.json"]):
+        on_tensor = _tensors(preflight, "merging", reporter)
+        for file in sorted(
+            write_merged_model(preflight.checkpoint, preflight.adapter, preflight.names, folder, on_tensor),
+            # Its entry tells that the folder is complete.
+            key=lambda file: file.name == "config.json",
+        ):
+            steps.finish(file)
+    file = adapter_file(preflight, steps)
+    if preflight.spec.adapter_gguf and not steps.find(file):
+        write_adapter(file, preflight.plan, preflight.adapter)
+        steps.finish(file)
+
+
+def convert_and_quantize(job: JobDirectory, preflight: Preflight, steps: Steps, reporter: Reporter) -> None:
+    """Write every GGUF file that is missing, from one pass over the base."""
+    files = gguf_files(preflight, steps)
+    to_quantize = [quantization for quantization in preflight.quantized if not steps.find(files[quantization])]
+    wanted = {quantization: file for quantization, file in files.items() if quantization not in BLOCK_TYPES}
+    source = wanted.get(preflight.quantizer_source) if preflight.quantizer_source else steps.directory / _INTERMEDIATE
+    assert source is not None
+    if to_quantize and preflight.quantizer_source is None:
+        wanted[Quantization.F16] = source
+    missing = {quantization: file for quantization, file in wanted.items() if not steps.find(file)}
+    if missing:
+        convert(preflight, missing, reporter)
+        for quantization, file in missing.items():
+            steps.finish(file, fallback_tensors=_fallbacks(preflight, quantization, file))
+    importance = _importance(job, preflight, steps, reporter) if to_quantize else None
+    for quantization in to_quantize:
+        target = files[quantization]
+        on_tensor = _quantized_tensors(target, reporter)
+        quantize(source, target, quantization, torch.get_num_threads(), on_tensor, importance)
+        steps.finish(target, fallback_tensors=_fallbacks(preflight, quantization, target))
+    for passing in (steps.directory / _INTERMEDIATE, steps.directory / _IMPORTANCE):
+        steps.remove(passing)
+
+
+def convert_base(preflight: Preflight, steps: Steps, reporter: Reporter) -> Path:
+    file = base_file(steps)
+    if not steps.find(file):
+        unchanged = Adapter(preflight.adapter.rank, preflight.adapter.scale, updates={})
+        convert(preflight, {Quantization.F16: file}, reporter, unchanged)
+        steps.finish(file)
+    return file
+
+
+def convert(
+    preflight: Preflight, files: Mapping[Quantization, Path], reporter: Reporter, adapter: Adapter | None = None
+) -> None:
+    """Write these files in one pass over the base, with the export's adapter unless another is given."""
+
+    def write_metadata(writer: gguf.GGUFWriter) -> None:
+        # Not as general.name: llama.cpp treats special tokens otherwise in models whose name holds "phi3".
+        writer.add_finetune(preflight.spec.model_name)
+        writer.add_chat_template(chat_template.without_training_marks(preflight.tokenizer.chat_template))
+        # Ollama and llama.cpp end an answer on `eot` even where the tokenizer's `eos` is another token.
+        writer.add_eot_token_id(preflight.ends.end_of_turn)
+
+    write_gguf_files(
+        files,
+        preflight.plan,
+        preflight.checkpoint,
+        adapter or preflight.adapter,
+        preflight.vocabulary,
+        write_metadata,
+        _tensors(preflight, "converting", reporter),
+    )
+
+
+def stop_if_asked(reporter: Reporter) -> None:
+    if reporter.stop_requested:
+        raise Interrupted
+
+
+def _tensors(preflight: Preflight, phase: str, reporter: Reporter) -> Callable[[int], None]:
+    total = len(preflight.plan.tensors)
+
+    def on_tensor(done: int) -> None:
+        stop_if_asked(reporter)
+        reporter.progress(phase, done, total, f"{done} of {total} tensors")
+
+    return on_tensor
+
+
+def _quantized_tensors(target: Path, reporter: Reporter) -> Callable[[int, int, str], None]:
+    def on_tensor(step: int, total: int, name: str) -> None:
+        stop_if_asked(reporter)
+        reporter.progress("quantizing", step, total, f"{target.name}: {name}")
+
+    return on_tensor
+
+
+def _importance(job: JobDirectory, preflight: Preflight, steps: Steps, reporter: Reporter) -> Path | None:
+    if not preflight.conversations:
+        return None
+    total = len(preflight.conversations)
+    file = steps.directory / _IMPORTANCE
+
+    def on_conversation(done: int) -> None:
+        stop_if_asked(reporter)
+        reporter.progress("quantizing", done, total, "measuring which weights matter most")
+
+    if not steps.find(file):
+        measure_importance(
+            preflight.checkpoint.directory,
+            job.inputs / "adapter",
+            preflight.plan,
+            preflight.conversations,
+            file,
+            on_conversation,
+        )
+        steps.finish(file)
+    return file
+
+
+def _fallbacks(preflight: Preflight, quantization: Quantization, file: Path) -> dict[str, str]:
+    block, _ = GGML_QUANT_SIZES[BLOCK_TYPES.get(quantization) or main_type(quantization)]
+    return fallbacks(file, preflight.plan, block)
