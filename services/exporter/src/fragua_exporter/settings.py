@@ -17,6 +17,8 @@ class ExporterSettings(PlatformSettings):
     """Where the dataset service answers."""
     trainer_endpoint: str = "127.0.0.1:7441"
     """Where the trainer service answers."""
+    ollama_url: str = Field(default="http://127.0.0.1:11434", pattern=r"^https?://[^/\s]+/?$")
+    """The Ollama server that exports are put into."""
     download_link_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
     """How long a download link works."""
     max_attempts: int = Field(default=5, ge=1, le=100)

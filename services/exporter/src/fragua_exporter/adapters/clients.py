@@ -7,7 +7,7 @@ import grpc
 from fragua.common.v1 import artifact_pb2
 from fragua.dataset.v1 import dataset_service_pb2, dataset_service_pb2_grpc
 from fragua.trainer.v1 import trainer_pb2, trainer_service_pb2, trainer_service_pb2_grpc
-from fragua_exporter.application import Adapter, Published
+from fragua_exporter.application.exports import Adapter, Published
 
 
 class TrainerClient:

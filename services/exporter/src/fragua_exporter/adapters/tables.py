@@ -23,3 +23,23 @@ exports = sa.Table(
     sa.Column("published", Timestamp, nullable=False),
     sa.Index("ix_exports_adapter", "adapter"),
 )
+
+ollama_publications = sa.Table(
+    "ollama_publications",
+    metadata,
+    sa.Column("export", sa.String(256), primary_key=True),
+    sa.Column("model", sa.String(256), primary_key=True),
+    sa.Column("published", Timestamp, primary_key=True),
+    sa.Column("quantization", sa.String(16), nullable=False),
+    sa.Column("digest", sa.String(128), nullable=False),
+)
+
+export_signatures = sa.Table(
+    "export_signatures",
+    metadata,
+    sa.Column("export", sa.String(256), primary_key=True),
+    sa.Column("public_key", sa.String(64), primary_key=True),
+    sa.Column("signature", sa.String(128), nullable=False),
+    sa.Column("signer", sa.String(120), nullable=False),
+    sa.Column("signed", Timestamp, nullable=False),
+)

@@ -49,7 +49,7 @@ def export_to_message(job: Job) -> exporter_pb2.Export:
     return exporter_pb2.Export(
         name=job.name,
         adapter=order.adapter,
-        quantizations=[_quantization_number(quantization) for quantization in order.spec.quantizations],
+        quantizations=[quantization_number(quantization) for quantization in order.spec.quantizations],
         system_prompt=order.spec.system_prompt,
         probe_prompt=order.spec.probe_prompt,
         merged_model=order.spec.merged_model,
@@ -65,7 +65,7 @@ def _file_to_message(file: ExportedFile, bundle: Bundle) -> exporter_pb2.ExportF
     published = bundle.manifest.file(file.file)
     return exporter_pb2.ExportFile(
         artifact=artifact_pb2.Artifact(key=published.key, size_bytes=published.size, sha256=published.sha256),
-        quantization=_quantization_number(file.quantization),
+        quantization=quantization_number(file.quantization),
         verification=exporter_pb2.Verification(
             token_ids_equal=file.token_ids_equal,
             max_kl_divergence=file.max_kl,
@@ -76,5 +76,9 @@ def _file_to_message(file: ExportedFile, bundle: Bundle) -> exporter_pb2.ExportF
     )
 
 
-def _quantization_number(quantization: Quantization) -> exporter_pb2.Quantization:
+def quantization_from_number(number: exporter_pb2.Quantization) -> Quantization:
+    return _QUANTIZATIONS[number]
+
+
+def quantization_number(quantization: Quantization) -> exporter_pb2.Quantization:
     return next(number for number, value in _QUANTIZATIONS.items() if value is quantization)

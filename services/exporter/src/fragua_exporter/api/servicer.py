@@ -9,18 +9,22 @@ import grpc
 
 from fragua.exporter.v1 import exporter_pb2, exporter_service_pb2, exporter_service_pb2_grpc
 from fragua_exporter.api.messages import export_to_message, order_from_message
-from fragua_exporter.application import Downloads, Exports
+from fragua_exporter.api.publish_calls import PublishCalls
+from fragua_exporter.application.downloads import Downloads
+from fragua_exporter.application.exports import Exports
+from fragua_exporter.application.publishing import Publishing
 from fragua_platform.jobs.desk import JobDesk
 from fragua_platform.paging import page_request
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
-    def __init__(self, desk: JobDesk, exports: Exports, downloads: Downloads) -> None:
+class ExporterServicer(PublishCalls, exporter_service_pb2_grpc.ExporterServiceServicer):
+    def __init__(self, desk: JobDesk, exports: Exports, downloads: Downloads, publishing: Publishing) -> None:
         self._desk = desk
         self._exports = exports
         self._downloads = downloads
+        self._publishing = publishing
 
     async def CreateExport(
         self, request: exporter_service_pb2.CreateExportRequest, context: Context
