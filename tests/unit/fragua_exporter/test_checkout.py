@@ -8,13 +8,12 @@ from pathlib import Path
 import gguf
 import pytest
 
-from fragua_exporter.conversion.architectures import plan_model
+from fragua_exporter.conversion.architectures import foreign, plan_model
 from fragua_exporter.conversion.checkout import (
     CHECKOUT_VARIABLE,
     CONVERTER,
     convert_in_checkout,
     find_converter,
-    plan_foreign_model,
 )
 from fragua_exporter.conversion.checkpoint import open_checkpoint
 from fragua_exporter.conversion.merge import load_adapter
@@ -73,8 +72,7 @@ def test_the_converter_gets_the_merged_model_and_its_file_adds_nothing_to_prompt
     base: Path, adapter: Path, converter: Path, tmp_path: Path
 ) -> None:
     checkpoint = open_checkpoint(base)
-    plan = plan_foreign_model(checkpoint)
-    lora = load_adapter(adapter, plan)
+    lora = load_adapter(adapter, foreign.plan(checkpoint, converter))
     file = tmp_path / "model.gguf"
     convert_in_checkout(converter, checkpoint, lora, {Quantization.F32: file}, tmp_path / "work", never, never)
     name = "model.layers.0.self_attn.q_proj.weight"
@@ -96,7 +94,7 @@ def test_what_the_converter_does_not_know_either_is_refused_in_its_words(
     checkpoint = open_checkpoint(base)
     with pytest.raises(InvalidInput, match="FRAGUA_ENGINE_LLAMA_CPP_DIR"):
         plan_model(checkpoint)
-    lora = load_adapter(adapter, plan_foreign_model(checkpoint))
+    lora = load_adapter(adapter, plan_model(checkpoint, converter))
     files = {Quantization.F16: tmp_path / "model.gguf"}
     with pytest.raises(InvalidInput, match="UnknownForCausalLM is not supported") as refused:
         convert_in_checkout(converter, checkpoint, lora, files, tmp_path / "work", never, never)
@@ -106,7 +104,7 @@ def test_what_the_converter_does_not_know_either_is_refused_in_its_words(
 def test_a_converter_can_be_stopped(base: Path, adapter: Path, converter: Path, tmp_path: Path) -> None:
     (converter.parent / "neighbour.py").write_text("FINISHED = False\n")
     checkpoint = open_checkpoint(base)
-    lora = load_adapter(adapter, plan_foreign_model(checkpoint))
+    lora = load_adapter(adapter, foreign.plan(checkpoint, converter))
     files = {Quantization.F16: tmp_path / "model.gguf"}
 
     def stop() -> None:

@@ -49,7 +49,8 @@ def test_texts_become_the_same_tokens(style: Style, with_scores: bool, tmp_path:
     vocabulary = load_vocabulary(tmp_path, ROWS)
     with TokenSplitter(write_vocabulary(vocabulary, tmp_path / "vocabulary.gguf")) as split:
         for text in (*PARITY_TEXTS, *TURNS):
-            given = text if text.startswith(vocabulary.tokens[1]) or style == "phi3" else vocabulary.as_given(text)
+            # Bare text alone: llama.cpp cannot put a space before it and none behind special tokens.
+            given = f" {text}" if style == "metaspace" and not text.startswith(("<s>", " ")) else text
             assert split(given) == tokenizer(text, add_special_tokens=False)["input_ids"], text
             turn = f"<s>{text}</s>\n{text}"
             assert split(turn) == tokenizer(turn, add_special_tokens=False)["input_ids"], turn

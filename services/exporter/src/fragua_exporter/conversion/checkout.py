@@ -14,17 +14,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO
 
 import gguf
-from pydantic import BaseModel, Field, ValidationError
 
-from fragua_exporter.conversion.architectures.plan import ModelPlan, TensorPlan
 from fragua_exporter.conversion.chat_template import without_training_marks
 from fragua_exporter.conversion.checkpoint import Checkpoint, read_json
 from fragua_exporter.conversion.merge import Adapter
 from fragua_exporter.conversion.merged_model import write_merged_model
-from fragua_exporter.domain.export_spec import Quantization, violations_of
+from fragua_exporter.domain.export_spec import Quantization
 from fragua_platform.errors import InvalidInput
 
 CHECKOUT_VARIABLE = "FRAGUA_ENGINE_LLAMA_CPP_DIR"
@@ -34,14 +32,6 @@ WRITES = (Quantization.F32, Quantization.F16, Quantization.BF16, Quantization.Q8
 
 _WAIT_SECONDS = 0.2
 _LAST_LINES = 12
-
-
-class ForeignConfig(BaseModel):
-    """All that we must know of a model whose insides are the converter's business."""
-
-    model_type: str
-    vocab_size: Annotated[int, Field(ge=1)]
-    max_position_embeddings: Annotated[int, Field(ge=1)]
 
 
 def find_converter(environment: Mapping[str, str]) -> Path | None:
@@ -55,25 +45,6 @@ def find_converter(environment: Mapping[str, str]) -> Path | None:
             f"{CHECKOUT_VARIABLE} is {directory!r}, which holds no {CONVERTER}: name a llama.cpp checkout"
         )
     return converter
-
-
-def plan_foreign_model(checkpoint: Checkpoint) -> ModelPlan:
-    """Every tensor under its own name, so that adapters are checked and merged as for any model."""
-    try:
-        config = ForeignConfig.model_validate(checkpoint.config)
-    except ValidationError as invalid:
-        raise InvalidInput(
-            "base model: config.json does not say what an export must know; use a base that is a language model alone",
-            violations=violations_of(invalid, "config.json"),
-            reason="UNSUPPORTED_ARCHITECTURE",
-        ) from invalid
-    return ModelPlan(
-        gguf_architecture=config.model_type,
-        vocabulary_size=config.vocab_size,
-        context_length=config.max_position_embeddings,
-        tensors=tuple(TensorPlan(name, name, entry.shape) for name, entry in checkpoint.entries.items()),
-        write_metadata=lambda writer: None,
-    )
 
 
 def convert_in_checkout(

@@ -100,7 +100,10 @@ def run_reference(
     context_length: int,
 ) -> Reference:
     conversation = tokenizer.render([{"role": "user", "content": "\n".join(PARITY_TEXTS)}])
-    texts = tuple((text, tokenizer.encode(text)) for text in (*PARITY_TEXTS, conversation, probe.prompt))
+    # Each inside of a turn, as the model is asked: some tokenizers put a space before bare text, which llama.cpp does
+    # not, or does behind every special token.
+    asked = [tokenizer.render([{"role": "user", "content": text}]) for text in PARITY_TEXTS]
+    texts = tuple((text, tokenizer.encode(text)) for text in (*asked, conversation, probe.prompt))
     turns = tuple((chat.render(messages), tokenizer.encode(asked)) for messages, asked in _asked(tokenizer, chat))
     # The probe comes first: a model is never nearer to its training than on a question of its own subject.
     parity_ids = (probe.token_ids + tokenizer.encode(conversation))[: min(PARITY_POSITIONS, context_length)]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from fragua_exporter.conversion.architectures import gemma, llama, phi, qwen
+from fragua_exporter.conversion.architectures import foreign, gemma, llama, phi, qwen
 from fragua_exporter.conversion.architectures.plan import ModelPlan
 from fragua_exporter.conversion.checkpoint import Checkpoint
 from fragua_platform.errors import InvalidInput, Violation
@@ -23,10 +24,15 @@ PLANNERS: dict[str, Callable[[Mapping[str, Any]], ModelPlan]] = {
 _SHOWN_PROBLEMS = 20
 
 
-def plan_model(checkpoint: Checkpoint) -> ModelPlan:
-    """Plan the conversion and hold the plan against the tensors that are really there."""
+def plan_model(checkpoint: Checkpoint, converter: Path | None = None) -> ModelPlan:
+    """Plan the conversion and hold the plan against the tensors that are really there.
+
+    `converter` is left to write what we cannot: see `checkout.py`.
+    """
     model_type = checkpoint.config.get("model_type")
     planner = PLANNERS.get(model_type) if isinstance(model_type, str) else None
+    if planner is None and converter is not None:
+        return foreign.plan(checkpoint, converter)
     if planner is None:
         raise InvalidInput(
             f"base model: architecture {model_type!r} is not supported, only {', '.join(PLANNERS)}; "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -44,3 +45,5 @@ class ModelPlan:
     """Tensors of the GGUF file that are computed from config.json."""
     ignored: frozenset[str] = frozenset()
     """Tensors that a checkpoint may hold although the model does not use them."""
+    converter: Path | None = None
+    """The program that writes this model, whose architecture is not ours; its targets are the names of the sources."""

@@ -81,7 +81,6 @@ def make_vocabulary(
         special_ids=dict(special_ids),
         scores=token_scores,
         space_prefix=spaces is Spaces.BEFORE_EVERY_TEXT,
-        space_first=spaces is Spaces.BEFORE_THE_FIRST,
         swallows_space=swallows_space,
     )
 

@@ -26,8 +26,6 @@ class Vocabulary:
     scores: tuple[float, ...] = ()
     space_prefix: bool = False
     """llama.cpp puts a space before a text and after every special token."""
-    space_first: bool = False
-    """The tokenizer puts a space before a text that no special token begins, which llama.cpp cannot do alone."""
     swallows_space: bool = False
     """White space behind special tokens is dropped, as Phi-3 does."""
 
@@ -35,10 +33,6 @@ class Vocabulary:
         """The id of a token that text can hold as one piece, None when the tokenizer would split it."""
         whole = (gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED)
         return next((i for i, t in enumerate(self.tokens) if t == token and self.types[i] in whole), None)
-
-    def as_given(self, text: str) -> str:
-        """What to give llama.cpp so that it reads `text`, which begins with no special token, as the tokenizer does."""
-        return f" {text}" if self.space_first and not text.startswith(" ") else text
 
     def write_metadata(self, writer: gguf.GGUFWriter) -> None:
         writer.add_tokenizer_model(self.kind)
