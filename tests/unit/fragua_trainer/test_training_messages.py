@@ -105,7 +105,7 @@ def test_a_job_shows_its_whole_specification_and_every_field_reads_back() -> Non
             gradient_checkpointing=True,
             save_steps=3,
         ),
-        quantization=trainer_pb2.QUANTIZATION_INT8,
+        precision=trainer_pb2.PRECISION_BF16,
         optimizer=trainer_pb2.OPTIMIZER_PAGED_ADAMW_8BIT,
         early_stopping=trainer_pb2.EarlyStopping(patience=2, min_delta=0.01, metric="contains"),
         limits=trainer_pb2.Limits(train_rows=50, max_seconds=3600),
@@ -115,7 +115,7 @@ def test_a_job_shows_its_whole_specification_and_every_field_reads_back() -> Non
     )
     order = order_from_message(asked)
     assert (order.spec.lora.bias, order.spec.schedule.scheduler) == (LoraBias.ALL, SchedulerShape.LINEAR)
-    assert (order.spec.quantization, order.spec.optimizer) == (Quantization.INT8, Optimizer.PAGED_ADAMW_8BIT)
+    assert (order.spec.quantization, order.spec.optimizer) == (Quantization.AUTO, Optimizer.PAGED_ADAMW_8BIT)
 
     shown = job_to_message(_job(order.spec.model_dump(mode="json")), None)
 

@@ -234,6 +234,8 @@ class TrainingSpec(_SpecPart):
                     f"biases of a base in {self.quantization.value} cannot be trained: take bias: none, or no quantization",
                 )
             )
+        if lora.dora and self.quantization is Quantization.INT8:
+            found.append(Problem(("lora", "dora"), "cannot train on a base in int8: take quantization: bnb4, or none"))
         if (fastest := schedule.learning_rate * lora.lora_plus_ratio) > 1:
             found.append(
                 Problem(

@@ -7,13 +7,11 @@ wrong gradients. So a small layer is trained for one step first, and its gradien
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
-from transformers import BitsAndBytesConfig, PreTrainedModel
+from transformers import BitsAndBytesConfig
 
 from fragua_platform.errors import InvalidInput, Violation
 from fragua_trainer.domain.training_spec import Precision, Quantization, Substitution
@@ -33,13 +31,15 @@ class ChosenQuantization:
     """What was put in place of what was asked, and why; empty when nothing was."""
 
 
-def choose_quantization(asked: Quantization, substitution: Substitution, device: torch.device) -> ChosenQuantization:
+def choose_quantization(
+    asked: Quantization, substitution: Substitution, device: torch.device, dora: bool = False
+) -> ChosenQuantization:
     """What was asked where it works; else the nearest that does, or `InvalidInput`, as `substitution` says."""
     if asked not in QUANTIZED:
         return ChosenQuantization(Quantization.AUTO)
     reasons: dict[Quantization, str] = {}
     for candidate in QUANTIZED[QUANTIZED.index(asked) :]:
-        reason = why_impossible(candidate, device)
+        reason = _no_dora(candidate, dora) or why_impossible(candidate, device)
         if not reason:
             notice = _notice(asked, candidate.value, reasons) if candidate is not asked else ""
             return ChosenQuantization(candidate, notice)
@@ -72,6 +72,11 @@ def why_impossible(quantization: Quantization, device: torch.device) -> str:
     return ""
 
 
+def _no_dora(quantization: Quantization, dora: bool) -> str:
+    # PEFT 0.21 reads the weights for DoRA in a way that leaves bitsandbytes' 8-bit layers without their scales.
+    return "DoRA cannot train on it" if dora and quantization is Quantization.INT8 else ""
+
+
 def quantization_config(quantization: Quantization, precision: Precision) -> BitsAndBytesConfig | None:
     """What `from_pretrained` takes to load a base like this."""
     match quantization:
@@ -99,14 +104,6 @@ def keep_trainable(model: nn.Module) -> None:
             layer.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
 
 
-def quantized_layers(model: PreTrainedModel) -> int:
-    return sum(hasattr(layer.weight, "quant_state") or hasattr(layer.weight, "SCB") for layer in _linear(model))
-
-
-def _linear(model: nn.Module) -> Sequence[Any]:
-    return [module for module in model.modules() if isinstance(module, nn.Linear)]
-
-
 def _probe(quantization: Quantization, device: torch.device) -> float:
     """Cosine between the input gradients of a quantized layer and of its original, after a pass in eval mode."""
     from bitsandbytes.nn.modules import Linear4bit, Linear8bitLt
@@ -126,6 +123,7 @@ def _probe(quantization: Quantization, device: torch.device) -> float:
         layer.eval()(rows)
     rows.requires_grad_()
     direction = torch.randn(8, _PROBE_WIDTH, generator=generator).to(device)
-    (gradient,) = torch.autograd.grad((layer.train()(rows) * direction).sum(), rows)
+    # A broken build may give no gradient at all: that counts as zero.
+    (gradient,) = torch.autograd.grad((layer.train()(rows) * direction).sum(), rows, materialize_grads=True)
     expected = direction @ exact.to(device)
     return float(nn.functional.cosine_similarity(gradient.flatten(), expected.flatten(), dim=0))

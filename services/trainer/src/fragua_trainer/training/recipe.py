@@ -48,7 +48,7 @@ def run(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int)
     targets = match_targets(layers, resolved.lora)
     if spec.warm_start:
         check_warm_start(job.inputs / "adapter", resolved.lora, targets, base_name)
-    quantization = choose_quantization(spec.quantization, spec.substitution, device)
+    quantization = choose_quantization(spec.quantization, spec.substitution, device, spec.lora.dora)
     optimizer = choose_optimizer(spec.optimizer, spec.substitution, device)
     notices = [notice for notice in (*resolved.notices, quantization.notice, optimizer.notice) if notice]
     dataset = load_examples(job.inputs / "dataset", base.chat_format(spec.schedule.max_length), tell_loading)
