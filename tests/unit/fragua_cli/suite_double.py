@@ -219,6 +219,34 @@ class Exporter(exporter_service_pb2_grpc.ExporterServiceServicer):
         self.offsets: list[int] = []
         self.break_after = 0
         self.content = GGUF
+        self.published: list[exporter_service_pb2.PublishToOllamaRequest] = []
+        self.ollama_is_away = False
+
+    async def PublishToOllama(
+        self, request: Any, context: Any
+    ) -> AsyncIterator[exporter_service_pb2.PublishToOllamaResponse]:
+        self.published.append(request)
+        if self.ollama_is_away:
+            raise Unavailable("no Ollama answers at http://127.0.0.1:11434", reason="OLLAMA_AWAY")
+        model = f"{request.model}:{request.tag or 'v2'}"
+        total = len(GGUF)
+        if request.dry_run:
+            publication = exporter_pb2.OllamaPublication(model=model)
+            yield exporter_service_pb2.PublishToOllamaResponse(
+                phase=f"would send tutor-1-f16.gguf, and create {model}", total_bytes=total, publication=publication
+            )
+            return
+        for sent in (0, total // 2, total):
+            yield exporter_service_pb2.PublishToOllamaResponse(
+                phase="sending tutor-1-f16.gguf", sent_bytes=sent, total_bytes=total
+            )
+        yield exporter_service_pb2.PublishToOllamaResponse(
+            phase=f"{model}: writing manifest", sent_bytes=total, total_bytes=total
+        )
+        publication = exporter_pb2.OllamaPublication(
+            model=model, quantization=exporter_pb2.QUANTIZATION_F16, digest="f" * 64
+        )
+        yield exporter_service_pb2.PublishToOllamaResponse(phase=f"{model} is ready", publication=publication)
 
     async def GetExport(self, request: Any, context: Any) -> exporter_pb2.Export:
         file = artifact_pb2.Artifact(

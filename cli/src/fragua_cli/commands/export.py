@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,24 +10,20 @@ from rich.markup import escape
 
 from fragua.exporter.v1 import exporter_pb2
 from fragua.exporter.v1 import exporter_service_pb2 as calls
+from fragua_cli.commands import export_publish
 from fragua_cli.commands.job_verbs import NameArgument, add_job_verbs
 from fragua_cli.jobs import exports
 from fragua_cli.names import branch_name, resource_name
 from fragua_cli.options import BranchOption, RequestIdOption, ValidateOnlyOption, WatchOption, request_id
 from fragua_cli.outcomes import follow_to_success, seconds_taken
 from fragua_cli.output import size_of
+from fragua_cli.quantizations import Quantization
 from fragua_cli.session import Session, client_command
 from fragua_cli.transfers import download
 from fragua_platform.errors import FailedPrecondition, NotFound
 
 app = typer.Typer()
-
-
-class Quantization(StrEnum):
-    F32 = "f32"
-    F16 = "f16"
-    BF16 = "bf16"
-    Q8_0 = "q8_0"
+app.add_typer(export_publish.app)
 
 
 @client_command(app, "create")
@@ -55,7 +50,7 @@ async def create(
         validate_only=validate_only,
         export=exporter_pb2.Export(
             adapter=adapter_name,
-            quantizations=[f"QUANTIZATION_{each.name}" for each in quant or ()],
+            quantizations=[each.in_messages for each in quant or ()],
             system_prompt=system,
             probe_prompt=probe,
         ),
