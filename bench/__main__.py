@@ -3,6 +3,7 @@
 import dataset
 import export
 import harness
+import training
 
 if __name__ == "__main__":
-    harness.main([*dataset.STAGES, *export.STAGES])
+    harness.main([*dataset.STAGES, *export.STAGES, *training.STAGES])

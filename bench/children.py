@@ -73,10 +73,10 @@ def run_child(*command: str | Path) -> ChildRun:
     return ChildRun(seconds, usage.ru_utime + usage.ru_stime, peak_bytes / 2**20, printed)
 
 
-def peer_python() -> Path:
+def peer_python(requirements_file: str = "requirements.txt") -> Path:
     """The interpreter of the peers' own environment: made on first use, and anew when their requirements change."""
-    environment = CACHE / "venv"
-    requirements = ROOT / "bench" / "requirements.txt"
+    requirements = ROOT / "bench" / requirements_file
+    environment = CACHE / requirements.stem.replace("requirements", "venv")
     made_from = environment / "requirements.txt"
     python = environment / "bin" / "python"
     if not made_from.exists() or made_from.read_text("utf-8") != requirements.read_text("utf-8"):

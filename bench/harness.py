@@ -44,6 +44,7 @@ class Stage:
     metrics: tuple[Metric, ...]
     prepare: Callable[[Path, bool], Duel]
     """Gets an empty folder, and whether the run is a quick one."""
+    rounds: int = ROUNDS
     quick_rounds: int = 3
 
 
@@ -85,7 +86,7 @@ def measure(stage: Stage, quick: bool) -> list[Result]:
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="run-") as folder:
         duel = stage.prepare(Path(folder), quick)
-        ours, theirs = interleave(duel, stage.quick_rounds if quick else ROUNDS)
+        ours, theirs = interleave(duel, stage.quick_rounds if quick else stage.rounds)
         if duel.check is not None:
             duel.check()
     return [

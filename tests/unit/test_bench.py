@@ -24,7 +24,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     monkeypatch.syspath_prepend(BENCH)
     monkeypatch.setattr(importlib.import_module("children"), "CACHE", tmp_path)
     yield importlib.import_module
-    for name in ("harness", "children", "dataset", "near_dedup", "export"):
+    for name in ("harness", "children", "dataset", "near_dedup", "export", "training"):
         sys.modules.pop(name, None)
 
 
@@ -148,3 +148,25 @@ def test_planted_copies_are_as_like_as_they_are_said_to_be(bench: Callable[[str]
     assert near_dedup.recall_of(near[1:], planted) == 1 - 1 / len(near)
     assert near_dedup.wrong_ones(near, texts) == []
     assert near_dedup.wrong_ones([*near, *unlike], texts) == unlike
+
+
+def test_training_is_measured_against_every_named_peer_and_the_limit(bench: Callable[[str], ModuleType]) -> None:
+    stages = {(stage.name, stage.peer) for stage in bench("training").STAGES}
+    peers = {"trl-default", "trl-bs1", "hf-trainer-bs4", "hf-trainer-bs1", "gemm-limit"}
+    assert stages == {(f"train-{kind}", peer) for kind in ("32k-bf16", "32k-fp32", "152k-bf16") for peer in peers}
+
+
+def test_needed_operations_leave_out_what_the_gradient_of_lora_does_not_need(
+    bench: Callable[[str], ModuleType],
+) -> None:
+    training = bench("training")
+
+    def needed(length: int, prompt: int) -> float:
+        operations: float = training.needed_operations([{"tokens": [7] * length, "prompt": prompt}], 1000)
+        return operations
+
+    # Four operations per weight: a product forward and one back, but none for the gradients of frozen weights.
+    assert needed(300, 100) - needed(300, 101) == 4 * 1000 * 512
+    layers = needed(300, 300)
+    attention = 8 * 3 * 4 * 512 * 300**2 / 2
+    assert layers == 4 * 8 * (512 * (512 + 512 + 256 + 256) + 3 * 512 * 2048) * 300 + attention
