@@ -13,6 +13,8 @@ from transformers import (
     Gemma2ForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
+    GraniteConfig,
+    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -59,7 +61,7 @@ LONG_ROPE = {
 }
 """Twelve of the sixteen rows of a head rotate, so six pairs."""
 
-FAMILIES: Mapping[str, Family] = {
+FAMILIES: dict[str, Family] = {
     "llama": Family(
         LlamaConfig,
         LlamaForCausalLM,
@@ -102,6 +104,11 @@ FAMILIES: Mapping[str, Family] = {
     ),
 }
 
+FOREIGN = {
+    "granite": Family(GraniteConfig, GraniteForCausalLM, {"tie_word_embeddings": True, "attention_multiplier": 0.25}),
+}
+"""Architectures that are not ours. With these multipliers Granite computes what a Llama does."""
+
 
 def make_tiny_family(
     name: str,
@@ -113,7 +120,7 @@ def make_tiny_family(
 ) -> Path:
     """Write a strong random model of a family as a Hugging Face directory; `rows` pads the embedding beyond its tokens."""
     tokenizer = tokenizer or make_tiny_tokenizer()
-    family = FAMILIES[name]
+    family = (FAMILIES | FOREIGN)[name]
     sizes = {
         "vocab_size": rows or len(tokenizer),
         "hidden_size": 4 * HEAD_DIM,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import time
 from pathlib import Path
 
@@ -16,11 +18,14 @@ from fragua_exporter.conversion.checkout import (
     find_converter,
 )
 from fragua_exporter.conversion.checkpoint import open_checkpoint
+from fragua_exporter.conversion.export import export
 from fragua_exporter.conversion.merge import load_adapter
 from fragua_exporter.conversion.vocabulary import load_vocabulary
 from fragua_exporter.domain.export_spec import Quantization
 from fragua_platform.errors import InvalidInput
+from fragua_platform.jobs.engine import JobDirectory, Reporter
 from tests.tiny_families import make_tiny_family
+from tests.unit.fragua_exporter.adapters import make_adapter
 from tests.unit.fragua_exporter.conversions import entries_of
 
 STAND_IN = '''
@@ -129,3 +134,51 @@ def test_tokens_of_a_foreign_tokenizer_are_known_whatever_its_splitter(base: Pat
     with pytest.raises(InvalidInput):
         load_vocabulary(tmp_path, 416)
     assert load_vocabulary(tmp_path, 416, foreign=True).control_id("<|im_end|>") == 3
+
+
+OUR_OWN = """
+'''Writes a Granite whose multipliers do nothing as the Llama that it is.'''
+import json, pathlib, sys
+from fragua_exporter.conversion.architectures import plan_model
+from fragua_exporter.conversion.checkpoint import open_checkpoint
+from fragua_exporter.conversion.merge import Adapter
+from fragua_exporter.conversion.vocabulary import load_vocabulary
+from fragua_exporter.conversion.writer import write_gguf_files
+from fragua_exporter.domain.export_spec import Quantization
+
+_, _, outtype, _, outfile, model = sys.argv
+config = pathlib.Path(model, "config.json")
+config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "llama"}))
+checkpoint = open_checkpoint(pathlib.Path(model))
+plan = plan_model(checkpoint)
+vocabulary = load_vocabulary(checkpoint.directory, plan.vocabulary_size)
+files = {Quantization(outtype): pathlib.Path(outfile)}
+write_gguf_files(files, plan, checkpoint, Adapter(1, 1.0, {}), vocabulary, lambda writer: None, lambda done: None)
+"""
+
+
+def make_granite_job(directory: Path, **spec: object) -> JobDirectory:
+    job = JobDirectory(directory)
+    base = make_tiny_family("granite", job.inputs / "base")
+    make_adapter(base, job.inputs / "adapter")
+    asked = {"model_name": "tutor", "quantizations": ["f16", "q4_0"], "probe_prompt": "¿Qué es?", "probe_max_tokens": 4}
+    (directory / "spec.json").write_text(json.dumps(asked | spec), "utf-8")
+    return job
+
+
+def test_an_export_of_a_foreign_architecture_is_proven_like_any_other(converter: Path, tmp_path: Path) -> None:
+    converter.write_text(OUR_OWN)
+    job = make_granite_job(tmp_path / "job")
+    export(job, Reporter(io.StringIO()), converter)
+    info = json.loads((job.outputs / "export_info.json").read_text("utf-8"))
+    assert info["model"]["architecture"] == "granite"
+    f16, q4_0 = (file["verification"] for file in info["files"])
+    assert f16["logits"]["max_kl"] < 1e-2 < q4_0["logits"]["max_kl"]
+    assert f16["tokens"]["differing_texts"] == []
+
+
+def test_what_needs_the_names_of_a_foreign_architecture_is_refused(converter: Path, tmp_path: Path) -> None:
+    job = make_granite_job(tmp_path / "job", adapter_gguf=True)
+    with pytest.raises(InvalidInput) as refused:
+        export(job, Reporter(io.StringIO()), converter)
+    assert [violation.field for violation in refused.value.violations] == ["adapter_gguf"]

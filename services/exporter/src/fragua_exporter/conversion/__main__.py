@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from fragua_platform.jobs.engine import JobDirectory, Reporter, prepare_libraries, run_engine
 
 
@@ -10,10 +12,11 @@ def convert(job: JobDirectory, reporter: Reporter) -> None:
     # Imported late: torch reads the environment while it is imported.
     import torch
 
+    from fragua_exporter.conversion.checkout import find_converter
     from fragua_exporter.conversion.export import export
 
     torch.set_num_threads(threads)
-    export(job, reporter)
+    export(job, reporter, find_converter(os.environ))
 
 
 if __name__ == "__main__":

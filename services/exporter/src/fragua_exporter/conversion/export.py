@@ -32,15 +32,18 @@ _TOOLS = ("fragua-exporter", "gguf", "llama-cpp-python", "torch", "transformers"
 _INFO = "export_info.json"
 
 
-def export(job: JobDirectory, reporter: Reporter) -> None:
-    """Running it again on the same directory ends in the same files; what is finished is not made again."""
+def export(job: JobDirectory, reporter: Reporter, converter: Path | None = None) -> None:
+    """Running it again on the same directory ends in the same files; what is finished is not made again.
+
+    `converter` is a llama.cpp checkout's own, for architectures that are not ours.
+    """
     started = time.monotonic()
     # Files are born outside of `outputs` and move there proven: what lies in `outputs` may be published.
     unproven = job.root / "unproven"
     move_files(job.outputs, unproven)
 
     reporter.progress("preflight", 0, 1, "reading base and adapter")
-    preflight = check_inputs(job)
+    preflight = check_inputs(job, converter)
     settings = {"spec": preflight.spec.model_dump(mode="json"), "tools": tools()}
     steps = Steps.resume(job.root / "steps.json", unproven, digest_of_inputs(job.inputs, settings))
     check_disk(job.root, preflight, steps.finished_bytes)

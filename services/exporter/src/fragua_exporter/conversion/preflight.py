@@ -62,13 +62,16 @@ class Preflight:
         return next((source for source in QUANTIZER_SOURCES if source in self.spec.quantizations), None)
 
 
-def check_inputs(job: JobDirectory) -> Preflight:
+def check_inputs(job: JobDirectory, converter: Path | None = None) -> Preflight:
     spec = parse_export_spec(job.read_spec())
     check_texts(system_prompt=spec.system_prompt, license=spec.license)
     checkpoint = open_checkpoint(job.inputs / "base")
-    plan = plan_model(checkpoint)
+    plan = plan_model(checkpoint, converter)
+    foreign = plan.converter is not None
+    if foreign:
+        _check_foreign(spec, plan)
     adapter = load_adapter(job.inputs / "adapter", plan)
-    vocabulary = load_vocabulary(checkpoint.directory, plan.vocabulary_size)
+    vocabulary = load_vocabulary(checkpoint.directory, plan.vocabulary_size, foreign)
     tokenizer = TrainedTokenizer(checkpoint.directory)
     chat = chat_template.recognise(tokenizer.render, tokenizer.bos)
     probe = make_probe(tokenizer, chat, spec.system_prompt, spec.probe_prompt, spec.probe_max_tokens)
@@ -111,7 +114,7 @@ def needed_bytes(preflight: Preflight) -> int:
         largest_size(plan, quantization) if quantization in BLOCK_TYPES else file_size(plan, quantization)
         for quantization in spec.quantizations
     ]
-    if spec.merged_model:
+    if spec.merged_model or plan.converter is not None:
         sizes.append(merged_size(preflight.checkpoint, preflight.names))
     if spec.adapter_gguf or (preflight.quantized and preflight.quantizer_source is None):
         sizes.append(file_size(plan, Quantization.F16))
@@ -128,6 +131,17 @@ def find_ends(vocabulary: Vocabulary, chat: ChatFormat) -> Ends:
         )
     tokens = {vocabulary.control_id(stop) for stop in chat.stops} | {vocabulary.special_ids.get("eos")}
     return Ends(end_of_turn, tuple(sorted(token for token in tokens if token is not None)), chat.stops)
+
+
+def _check_foreign(spec: ExportSpec, plan: ModelPlan) -> None:
+    """Another program converts the model, and only it knows llama.cpp's names for the tensors."""
+    asked = [name for name, wanted in (("adapter_gguf", spec.adapter_gguf), ("importance", spec.importance)) if wanted]
+    if asked:
+        raise InvalidInput(
+            f"base model: architecture {plan.gguf_architecture!r} goes through a llama.cpp checkout's converter",
+            violations=[Violation(name, "is not possible there; export without it") for name in asked],
+            reason="UNSUPPORTED_ARCHITECTURE",
+        )
 
 
 def _load_task(job: JobDirectory, spec: ExportSpec, tokenizer: TrainedTokenizer, plan: ModelPlan) -> Task | None:

@@ -11,6 +11,7 @@ from gguf import GGML_QUANT_SIZES
 
 from fragua_exporter.conversion import chat_template
 from fragua_exporter.conversion.adapter_file import write_adapter
+from fragua_exporter.conversion.checkout import convert_in_checkout
 from fragua_exporter.conversion.importance import measure_importance
 from fragua_exporter.conversion.merge import Adapter
 from fragua_exporter.conversion.merged_model import write_merged_model
@@ -96,6 +97,20 @@ def convert(
     preflight: Preflight, files: Mapping[Quantization, Path], reporter: Reporter, adapter: Adapter | None = None
 ) -> None:
     """Write these files in one pass over the base, with the export's adapter unless another is given."""
+    merged = adapter or preflight.adapter
+    on_tensor = _tensors(preflight, "converting", reporter)
+    if preflight.plan.converter is not None:
+        folder = next(iter(files.values())).parent
+        convert_in_checkout(
+            preflight.plan.converter,
+            preflight.checkpoint,
+            merged,
+            files,
+            folder,
+            on_tensor,
+            lambda: stop_if_asked(reporter),
+        )
+        return
 
     def write_metadata(writer: gguf.GGUFWriter) -> None:
         # Not as general.name: llama.cpp treats special tokens otherwise in models whose name holds "phi3".
@@ -108,10 +123,10 @@ def convert(
         files,
         preflight.plan,
         preflight.checkpoint,
-        adapter or preflight.adapter,
+        merged,
         preflight.vocabulary,
         write_metadata,
-        _tensors(preflight, "converting", reporter),
+        on_tensor,
     )
 
 
@@ -162,5 +177,7 @@ def _importance(job: JobDirectory, preflight: Preflight, steps: Steps, reporter:
 
 
 def _fallbacks(preflight: Preflight, quantization: Quantization, file: Path) -> dict[str, str]:
+    if preflight.plan.converter is not None:
+        return {}  # Its matrices have names that only the converter knows.
     block, _ = GGML_QUANT_SIZES[BLOCK_TYPES.get(quantization) or main_type(quantization)]
     return fallbacks(file, preflight.plan, block)
