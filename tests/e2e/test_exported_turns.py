@@ -12,6 +12,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from fragua_exporter.conversion import export as engine
+from fragua_exporter.conversion.preflight import check_inputs
 from fragua_exporter.conversion.reference import Reference, run_reference
 from fragua_exporter.conversion.task import Score
 from fragua_exporter.conversion.verification import Verification, verify
@@ -136,9 +137,8 @@ def test_every_file_answers_the_held_out_rows_as_the_merged_model_does(with_task
 def proven(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Reference]:
     """A faithful file, and what it was compared with."""
     job = make_job(tmp_path_factory.mktemp("proven"), "llama", make_tiny_tokenizer(), task_rows=6)
-    preflight = engine.check_inputs(with_rows(job, [json.dumps(row) for row in ROWS]))
-    file = job.root / "tutor.gguf"
-    engine.convert(preflight, {Quantization.F16: file}, Reporter(io.StringIO()))
+    preflight = check_inputs(with_rows(job, [json.dumps(row) for row in ROWS]))
+    export_here(job)
     reference = run_reference(
         job.inputs / "base",
         job.inputs / "adapter",
@@ -149,7 +149,7 @@ def proven(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Reference]:
         preflight.ends,
         preflight.plan.context_length,
     )
-    return file, reference
+    return job.outputs / "tutor-f16.gguf", reference
 
 
 def judge(file: Path, reference: Reference) -> Verification:
@@ -161,7 +161,7 @@ def test_a_file_that_lost_the_task_fails_with_what_to_do(proven: tuple[Path, Ref
     perfect = dataclasses.replace(reference, task_score=Score(rows=6, exact_match=1.0, token_f1=1.0))
     with pytest.raises(InternalError, match="Ask for a larger quantization") as failed:
         judge(file, perfect)
-    assert [violation.field for violation in failed.value.violations] == ["tutor.gguf: task"]
+    assert [violation.field for violation in failed.value.violations] == ["tutor-f16.gguf: task"]
     assert failed.value.failure_class == FailureClass.USER_CONFIG
 
 
