@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 
+from fragua.exporter.v1 import exporter_pb2, exporter_service_pb2, exporter_service_pb2_grpc
 from fragua_exporter.adapters.ollama import Ollama
 from fragua_exporter.adapters.publications import PublicationTable
 from fragua_exporter.adapters.tables import metadata
+from fragua_exporter.api.publish_calls import PublishCalls
 from fragua_exporter.application.publishing import Publishing, PublishOrder, PublishProgress
 from fragua_exporter.bootstrap import DEFINITION
 from fragua_exporter.domain.export_order import ExportOrder, ResolvedOrder
 from fragua_exporter.domain.export_spec import ExportSpec, Quantization
 from fragua_exporter.domain.exported_file import ExportedFile
 from fragua_exporter.domain.modelfile import Modelfile
+from fragua_exporter.domain.publication import Publication
 from fragua_platform.artifacts.bundle import publish_bundle
 from fragua_platform.artifacts.local import LocalArtifactStore
 from fragua_platform.artifacts.store import ArtifactRef
@@ -32,6 +35,8 @@ from fragua_platform.errors import (
     NotFound,
     Unavailable,
 )
+from fragua_platform.grpc.client import open_channel
+from fragua_platform.grpc.server import GrpcServer, GrpcService
 from fragua_platform.jobs.desk import JobDesk
 from fragua_platform.jobs.job import Job, JobState
 from fragua_platform.jobs.store import JobStore
@@ -120,6 +125,11 @@ def publishing(desk: JobDesk, store: LocalArtifactStore, database: Database, ser
     return Publishing(desk, store, Ollama(server.url, patience_seconds=0.3), PublicationTable(database))
 
 
+async def publications(database: Database) -> list[Publication]:
+    found = await database.run(lambda connection: PublicationTable(database).of_exports(connection, [EXPORT]))
+    return found.get(EXPORT, [])
+
+
 async def publish(publishing: Publishing, **changes: Any) -> list[PublishProgress]:
     order: dict[str, Any] = {"export": EXPORT, "model": "tutor", "tag": "", "quantization": None}
     order |= {"dry_run": False, "replace": False}
@@ -160,7 +170,7 @@ async def test_versions_count_on_and_bytes_that_are_there_are_not_sent_again(
     await publish(publishing, tag="clase")
     assert {"tutor:v10", "tutor:v11", "tutor:clase"} <= server.models.keys()
     assert server.received_bytes == len(F16)
-    kept = await PublicationTable(database).of_export(EXPORT)
+    kept = await publications(database)
     assert [publication.model for publication in kept] == ["tutor:clase", "tutor:v11", "tutor:v10"]
     assert kept[0].digest == server.digest_of("tutor:clase")
 
@@ -180,7 +190,7 @@ async def test_a_dry_run_tells_what_would_be_sent_and_sends_nothing(
     assert not server.models
     assert not server.blobs
     assert not any(call.startswith("POST") for call in server.calls)
-    assert await PublicationTable(database).of_export(EXPORT) == []
+    assert await publications(database) == []
 
 
 async def test_a_tag_that_is_taken_is_replaced_only_on_request(publishing: Publishing, server: OllamaServer) -> None:
@@ -230,7 +240,7 @@ async def test_a_server_that_fails_is_unavailable_and_the_model_is_not_called_pu
     server.faults.fail = {path: 500}
     with pytest.raises(Unavailable, match="failed with status 500"):
         await publish(publishing)
-    assert await PublicationTable(database).of_export(EXPORT) == []
+    assert await publications(database) == []
 
 
 @pytest.mark.parametrize("path", ["/api/version", "/api/tags", "/api/show"])
@@ -326,3 +336,28 @@ async def test_bytes_with_another_digest_and_files_that_are_no_model_are_refused
 async def test_what_is_no_ollama_is_named(server: OllamaServer) -> None:
     with pytest.raises(InvalidInput, match="404"):
         await Ollama(f"{server.url}/elsewhere").models()
+
+
+class PublishServicer(PublishCalls, exporter_service_pb2_grpc.ExporterServiceServicer):
+    def __init__(self, publishing: Publishing) -> None:
+        self._publishing = publishing
+
+
+async def test_over_grpc_the_last_message_names_the_model_and_errors_keep_their_family(
+    publishing: Publishing, server: OllamaServer
+) -> None:
+    servicer = PublishServicer(publishing)  # type: ignore[abstract]  # The other calls answer UNIMPLEMENTED.
+    add, name = exporter_service_pb2_grpc.add_ExporterServiceServicer_to_server, "fragua.exporter.v1.ExporterService"
+    async with GrpcServer([GrpcService(add, servicer, name)], host="127.0.0.1", port=0) as grpc_server:
+        async with open_channel(f"127.0.0.1:{grpc_server.port}") as channel:
+            stub = exporter_service_pb2_grpc.ExporterServiceStub(channel)
+            request = exporter_service_pb2.PublishToOllamaRequest(name=EXPORT, model="tutor")
+            *_, last = [message async for message in stub.PublishToOllama(request)]
+            assert last.publication.model == "tutor:v1"
+            assert last.publication.quantization == exporter_pb2.QUANTIZATION_F16
+            assert last.publication.digest == server.digest_of("tutor:v1")
+            server.stop()
+            with pytest.raises(Unavailable, match="no Ollama answers") as away:
+                [message async for message in stub.PublishToOllama(request)]
+            assert away.value.reason == "OLLAMA_AWAY"
+            server.start()

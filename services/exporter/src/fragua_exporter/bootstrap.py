@@ -10,11 +10,16 @@ from fragua_exporter.adapters.clients import DatasetClient, TrainerClient
 from fragua_exporter.adapters.ollama import Ollama
 from fragua_exporter.adapters.publications import PublicationTable
 from fragua_exporter.adapters.results import keep_result
+from fragua_exporter.adapters.signatures import SignatureTable
 from fragua_exporter.adapters.tables import metadata
 from fragua_exporter.api.servicer import ExporterServicer
 from fragua_exporter.application.downloads import Downloads
+from fragua_exporter.application.estimates import Estimates
 from fragua_exporter.application.exports import Exports
 from fragua_exporter.application.publishing import Publishing
+from fragua_exporter.application.records import Records
+from fragua_exporter.application.signing import Signing
+from fragua_exporter.application.verification import Verifications
 from fragua_exporter.settings import ExporterSettings
 from fragua_exporter.work import ExportWork
 from fragua_platform.grpc.client import open_channel
@@ -29,16 +34,25 @@ def build(settings: ExporterSettings, resources: Resources) -> Service:
     desk = JobDesk(resources.database, jobs, kind="export", collection="exports", max_attempts=settings.max_attempts)
     trainer = TrainerClient(open_channel(settings.trainer_endpoint, tls=settings.channel_tls))
     datasets = DatasetClient(open_channel(settings.dataset_endpoint, tls=settings.channel_tls))
-    downloads = Downloads(desk, resources.artifacts, timedelta(seconds=settings.download_link_seconds))
-    publishing = Publishing(
-        desk, resources.artifacts, Ollama(settings.ollama_url), PublicationTable(resources.database)
+    exports = Exports(desk, trainer, datasets)
+    publications, signatures = PublicationTable(resources.database), SignatureTable()
+    signing = Signing(desk, resources.database, signatures)
+    servicer = ExporterServicer(
+        desk,
+        Records(resources.database, signatures, publications),
+        exports,
+        Estimates(exports, resources.artifacts, settings.data_dir),
+        Downloads(desk, resources.artifacts, timedelta(seconds=settings.download_link_seconds)),
+        signing,
+        Verifications(desk, resources.artifacts, signing),
+        Publishing(desk, resources.artifacts, Ollama(settings.ollama_url), publications),
     )
     return Service(
         name="exporter",
         api=[
             GrpcService(
                 exporter_service_pb2_grpc.add_ExporterServiceServicer_to_server,
-                ExporterServicer(desk, Exports(desk, trainer, datasets), downloads, publishing),
+                servicer,
                 "fragua.exporter.v1.ExporterService",
             )
         ],

@@ -43,6 +43,17 @@ class ExportWork:
             "base_model": order.base_model,
             "base_manifest_sha256": order.base_manifest_sha256,
         }
+        for role, pinned in (("importance", order.importance), ("task", order.task)):
+            if pinned:
+                await fetch_bundle(
+                    self._store, pinned.prefix, directory.inputs / role, manifest_sha256=pinned.manifest_sha256
+                )
+                provenance |= {
+                    f"{role}_dataset": pinned.name,
+                    f"{role}_dataset_manifest_sha256": pinned.manifest_sha256,
+                }
+        history = order.history(job.name).model_dump_json(indent=1)
+        (directory.inputs / "history.json").write_text(history, "utf-8")
         spec = order.order.spec.model_copy(update={"provenance": provenance})
         (directory.root / "spec.json").write_text(spec.model_dump_json(indent=1), "utf-8")
 

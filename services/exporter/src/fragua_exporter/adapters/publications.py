@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from sqlalchemy.engine import Connection
+
 from fragua_exporter.adapters.tables import ollama_publications
 from fragua_exporter.domain.export_spec import Quantization
 from fragua_exporter.domain.publication import Publication
@@ -9,7 +13,7 @@ from fragua_platform.database import Database
 
 
 class PublicationTable:
-    """Implements `PublicationLog` of the application."""
+    """Implements `PublicationLog` and `PublicationRecords` of the application."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -24,11 +28,11 @@ class PublicationTable:
         }
         await self._database.run(lambda connection: connection.execute(ollama_publications.insert().values(**values)))
 
-    async def of_export(self, export: str) -> list[Publication]:
+    def of_exports(self, connection: Connection, exports: Sequence[str]) -> dict[str, list[Publication]]:
         table = ollama_publications
-        query = table.select().where(table.c.export == export).order_by(table.c.published.desc(), table.c.model)
-        rows = await self._database.run(lambda connection: connection.execute(query).all())
-        return [
-            Publication(row.export, row.model, Quantization(row.quantization), row.digest, row.published)
-            for row in rows
-        ]
+        query = table.select().where(table.c.export.in_(exports)).order_by(table.c.published.desc(), table.c.model)
+        found: dict[str, list[Publication]] = {}
+        for row in connection.execute(query):
+            publication = Publication(row.export, row.model, Quantization(row.quantization), row.digest, row.published)
+            found.setdefault(row.export, []).append(publication)
+        return found

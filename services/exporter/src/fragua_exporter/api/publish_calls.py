@@ -7,10 +7,9 @@ from typing import Any
 
 import grpc
 
-from fragua.exporter.v1 import exporter_pb2, exporter_service_pb2
-from fragua_exporter.api.messages import quantization_from_number, quantization_number
+from fragua.exporter.v1 import exporter_service_pb2
+from fragua_exporter.api.messages import publication_to_message, quantization_from_number
 from fragua_exporter.application.publishing import Publishing, PublishOrder, PublishProgress
-from fragua_exporter.domain.publication import Publication
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -23,15 +22,6 @@ class PublishCalls:
     ) -> AsyncIterator[exporter_service_pb2.PublishToOllamaResponse]:
         async for progress in self._publishing.publish(_order(request)):
             yield _progress_to_message(progress)
-
-
-def publication_to_message(publication: Publication) -> exporter_pb2.OllamaPublication:
-    return exporter_pb2.OllamaPublication(
-        model=publication.model,
-        quantization=quantization_number(publication.quantization),
-        digest=publication.digest,
-        publish_time=publication.published,
-    )
 
 
 def _order(request: exporter_service_pb2.PublishToOllamaRequest) -> PublishOrder:

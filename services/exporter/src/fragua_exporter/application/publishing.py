@@ -57,10 +57,6 @@ class OllamaServer(Protocol):
 class PublicationLog(Protocol):
     async def add(self, publication: Publication) -> None: ...
 
-    async def of_export(self, export: str) -> list[Publication]:
-        """Newest first."""
-        ...
-
 
 @dataclass(frozen=True)
 class PublishOrder:

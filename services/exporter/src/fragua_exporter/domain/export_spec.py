@@ -30,6 +30,10 @@ class Quantization(StrEnum):
     """Blocks of 32 weights, 4 bits each, with one 16-bit scale: the oldest and the fastest on some machines."""
 
 
+FEWER_BITS = frozenset({Quantization.Q6_K, Quantization.Q5_K_M, Quantization.Q4_K_M, Quantization.Q4_0})
+"""The formats below 8 bits: llama.cpp's quantizer makes them from another file, and knows which weights matter most."""
+
+
 @dataclass(frozen=True)
 class DivergenceLimit:
     """How far a file may be from the trained model, in nats per token."""
