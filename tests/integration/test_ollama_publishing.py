@@ -348,16 +348,18 @@ async def test_over_grpc_the_last_message_names_the_model_and_errors_keep_their_
 ) -> None:
     servicer = PublishServicer(publishing)  # type: ignore[abstract]  # The other calls answer UNIMPLEMENTED.
     add, name = exporter_service_pb2_grpc.add_ExporterServiceServicer_to_server, "fragua.exporter.v1.ExporterService"
-    async with GrpcServer([GrpcService(add, servicer, name)], host="127.0.0.1", port=0) as grpc_server:
-        async with open_channel(f"127.0.0.1:{grpc_server.port}") as channel:
-            stub = exporter_service_pb2_grpc.ExporterServiceStub(channel)
-            request = exporter_service_pb2.PublishToOllamaRequest(name=EXPORT, model="tutor")
-            *_, last = [message async for message in stub.PublishToOllama(request)]
-            assert last.publication.model == "tutor:v1"
-            assert last.publication.quantization == exporter_pb2.QUANTIZATION_F16
-            assert last.publication.digest == server.digest_of("tutor:v1")
-            server.stop()
-            with pytest.raises(Unavailable, match="no Ollama answers") as away:
-                [message async for message in stub.PublishToOllama(request)]
-            assert away.value.reason == "OLLAMA_AWAY"
-            server.start()
+    async with (
+        GrpcServer([GrpcService(add, servicer, name)], host="127.0.0.1", port=0) as grpc_server,
+        open_channel(f"127.0.0.1:{grpc_server.port}") as channel,
+    ):
+        stub = exporter_service_pb2_grpc.ExporterServiceStub(channel)
+        request = exporter_service_pb2.PublishToOllamaRequest(name=EXPORT, model="tutor")
+        *_, last = [message async for message in stub.PublishToOllama(request)]
+        assert last.publication.model == "tutor:v1"
+        assert last.publication.quantization == exporter_pb2.QUANTIZATION_F16
+        assert last.publication.digest == server.digest_of("tutor:v1")
+        server.stop()
+        with pytest.raises(Unavailable, match="no Ollama answers") as away:
+            [message async for message in stub.PublishToOllama(request)]
+        assert away.value.reason == "OLLAMA_AWAY"
+        server.start()
