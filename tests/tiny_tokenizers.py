@@ -88,11 +88,16 @@ Style = Literal["llama", "metaspace", "gemma", "phi3"]
 only, as transformers 5 rebuilds them. `gemma`: none. `phi3`: as `llama`, and special tokens swallow white space."""
 
 _SPECIAL = ["<unk>", "<s>", "</s>"]
-_TURNS = ["<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"]
+_PHI_3_TURNS = ["<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"]
 
 
-def make_sentencepiece_tokenizer(style: Style, template: str = CHATML_TEMPLATE) -> PreTrainedTokenizerFast:
-    """About 500 pieces with scores and 256 bytes; the merges are derived from the scores as transformers does it."""
+def make_sentencepiece_tokenizer(
+    style: Style, template: str = CHATML_TEMPLATE, turns: Sequence[str] = ("<|im_start|>", "<|im_end|>")
+) -> PreTrainedTokenizerFast:
+    """About 400 pieces with scores and 256 bytes; the merges are derived from the scores as transformers does it.
+
+    The last of `turns` ends one. Phi-3's tokenizer has its own.
+    """
     pieces = sentencepieces()
     scores = dict(pieces)
     vocab = {piece: number for number, (piece, _) in enumerate(pieces)}
@@ -110,14 +115,14 @@ def make_sentencepiece_tokenizer(style: Style, template: str = CHATML_TEMPLATE) 
     swallow = style == "phi3"
     bpe.add_special_tokens([AddedToken(token, normalized=False) for token in ("<unk>", "<s>")])
     bpe.add_tokens([AddedToken("</s>", normalized=False, rstrip=swallow, special=not swallow)])
-    turns = _TURNS if swallow else ["<|im_start|>", "<|im_end|>"]
+    turns = _PHI_3_TURNS if swallow else turns
     bpe.add_special_tokens(
         [AddedToken(turn, normalized=False, rstrip=swallow and turn != "<|endoftext|>") for turn in turns]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         bos_token="<s>",
-        eos_token="<|end|>" if swallow else "<|im_end|>",
+        eos_token=turns[-1],
         unk_token="<unk>",
         pad_token="<unk>",
         chat_template=template,
