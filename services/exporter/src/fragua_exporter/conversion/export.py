@@ -20,6 +20,7 @@ from fragua_exporter.conversion.products import (
     convert_base,
     gguf_files,
     merge,
+    merged_configuration,
     stop_if_asked,
 )
 from fragua_exporter.conversion.reference import Reference, run_reference
@@ -40,6 +41,7 @@ def export(job: JobDirectory, reporter: Reporter, converter: Path | None = None)
     started = time.monotonic()
     # Files are born outside of `outputs` and move there proven: what lies in `outputs` may be published.
     unproven = job.root / "unproven"
+    job.outputs.mkdir(exist_ok=True)
     move_files(job.outputs, unproven)
 
     reporter.progress("preflight", 0, 1, "reading base and adapter")
@@ -66,7 +68,7 @@ def prove(job: JobDirectory, preflight: Preflight, steps: Steps, reporter: Repor
     """Load, ask and compare every file that has not been; what was measured is kept with it."""
     files = {q: file for q, file in gguf_files(preflight, steps).items() if not _is_proven(steps, file)}
     folder, adapter = steps.directory / MERGED, adapter_file(preflight, steps)
-    prove_folder = preflight.spec.merged_model and not _is_proven(steps, folder / "config.json")
+    prove_folder = preflight.spec.merged_model and not _is_proven(steps, merged_configuration(steps))
     prove_adapter = preflight.spec.adapter_gguf and not _is_proven(steps, adapter)
     base = convert_base(preflight, steps, reporter) if prove_adapter else base_file(steps)
     if files or prove_folder or prove_adapter:
@@ -75,7 +77,7 @@ def prove(job: JobDirectory, preflight: Preflight, steps: Steps, reporter: Repor
         if prove_folder:
             reporter.progress("verifying", 0, 0, f"running {MERGED} in transformers")
             check = verify_merged_model(folder, preflight.spec.limit(_precision(preflight)), reference)
-            steps.learn(folder / "config.json", verification={"logits": check.as_document()})
+            steps.learn(merged_configuration(steps), verification={"logits": check.as_document()})
         if prove_adapter:
             reporter.progress("verifying", 0, 0, f"running {adapter.name} in llama.cpp")
             [(_, verification)] = verify_files(preflight, {Quantization.F16: base}, reference, reporter, adapter)

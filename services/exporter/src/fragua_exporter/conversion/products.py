@@ -38,6 +38,11 @@ def adapter_file(preflight: Preflight, steps: Steps) -> Path:
     return steps.directory / f"{preflight.spec.model_name}-adapter.gguf"
 
 
+def merged_configuration(steps: Steps) -> Path:
+    """The file that stands for the whole merged model."""
+    return steps.directory / MERGED / "config.json"
+
+
 def base_file(steps: Steps) -> Path:
     """The base alone, which llama.cpp needs beside the adapter to run it; for the proof only."""
     return steps.directory / _BASE
@@ -46,14 +51,14 @@ def base_file(steps: Steps) -> Path:
 def merge(preflight: Preflight, steps: Steps, reporter: Reporter) -> None:
     """Write what transformers loads, and the adapter alone, if they are asked for."""
     folder = steps.directory / MERGED
-    if preflight.spec.merged_model and not steps.finished([folder / "config.json"]):
+    if preflight.spec.merged_model and not _is_whole(steps, folder):
         on_tensor = _tensors(preflight, "merging", reporter)
-        for file in sorted(
-            write_merged_model(preflight.checkpoint, preflight.adapter, preflight.names, folder, on_tensor),
-            # Its entry tells that the folder is complete.
-            key=lambda file: file.name == "config.json",
-        ):
+        files = write_merged_model(preflight.checkpoint, preflight.adapter, preflight.names, folder, on_tensor)
+        beside = [file for file in files if file != merged_configuration(steps)]
+        for file in beside:
             steps.finish(file)
+        # Goes last: its entry tells that the others are there.
+        steps.finish(merged_configuration(steps), beside=sorted(file.name for file in beside))
     file = adapter_file(preflight, steps)
     if preflight.spec.adapter_gguf and not steps.find(file):
         write_adapter(file, preflight.plan, preflight.adapter)
@@ -88,17 +93,21 @@ def convert_base(preflight: Preflight, steps: Steps, reporter: Reporter) -> Path
     file = base_file(steps)
     if not steps.find(file):
         unchanged = Adapter(preflight.adapter.rank, preflight.adapter.scale, updates={})
-        convert(preflight, {Quantization.F16: file}, reporter, unchanged)
+        convert(preflight, {Quantization.F16: file}, reporter, unchanged, phase="verifying")
         steps.finish(file)
     return file
 
 
 def convert(
-    preflight: Preflight, files: Mapping[Quantization, Path], reporter: Reporter, adapter: Adapter | None = None
+    preflight: Preflight,
+    files: Mapping[Quantization, Path],
+    reporter: Reporter,
+    adapter: Adapter | None = None,
+    phase: str = "converting",
 ) -> None:
     """Write these files in one pass over the base, with the export's adapter unless another is given."""
     merged = adapter or preflight.adapter
-    on_tensor = _tensors(preflight, "converting", reporter)
+    on_tensor = _tensors(preflight, phase, reporter)
     if preflight.plan.converter is not None:
         folder = next(iter(files.values())).parent
         convert_in_checkout(
@@ -133,6 +142,11 @@ def convert(
 def stop_if_asked(reporter: Reporter) -> None:
     if reporter.stop_requested:
         raise Interrupted
+
+
+def _is_whole(steps: Steps, folder: Path) -> bool:
+    entry = steps.find(merged_configuration(steps))
+    return entry is not None and all(steps.find(folder / name) for name in entry.facts["beside"])
 
 
 def _tensors(preflight: Preflight, phase: str, reporter: Reporter) -> Callable[[int], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -59,9 +59,6 @@ class Steps:
 
     def find(self, file: Path) -> FinishedFile | None:
         return self._files.get(self._name(file))
-
-    def finished(self, files: Iterable[Path]) -> bool:
-        return all(self.find(file) for file in files)
 
     @property
     def finished_bytes(self) -> int:
