@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fragua_exporter.conversion.go_template import GoTemplate, GoTemplateError
+from fragua_exporter.conversion.go_template import GoTemplate
+from fragua_exporter.conversion.go_values import GoTemplateError
 from tests.unit.fragua_exporter.chat_templates import PUBLISHED
 from tests.unit.fragua_exporter.test_chat_template import format_of
 

@@ -15,7 +15,8 @@ from enum import StrEnum
 
 import jinja2
 
-from fragua_exporter.conversion.go_template import GoTemplate, GoTemplateError
+from fragua_exporter.conversion.go_template import GoTemplate
+from fragua_exporter.conversion.go_values import GoTemplateError
 from fragua_platform.errors import InvalidInput
 
 Message = dict[str, str]

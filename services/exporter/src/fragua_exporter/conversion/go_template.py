@@ -8,14 +8,11 @@ skipped: what is rendered here is what Go renders.
 from __future__ import annotations
 
 import json
-import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-Value = Any
-"""Strings, whole numbers, booleans, sequences, mappings; None is Go's nil."""
+from fragua_exporter.conversion.go_values import FUNCTIONS, GoTemplateError, Value, call, printed
 
 _ACTION = re.compile(r"\{\{(?P<trim_left>-(?=\s))?")
 _COMMENT = re.compile(r"\s*/\*.*?\*/\s*(?P<trim_right>(?<=\s)-)?\}\}", re.DOTALL)
@@ -25,10 +22,6 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _GO_SPACE = " \t\r\n"
-
-
-class GoTemplateError(ValueError):
-    """The template is broken, or uses something that is not known here."""
 
 
 @dataclass
@@ -131,7 +124,7 @@ class _Parser:
         def node(scope: _Scope) -> Iterator[str]:
             value = expression(scope)
             if not silent:
-                yield _printed(value)
+                yield printed(value)
 
         return node
 
@@ -160,10 +153,10 @@ class _Parser:
     def _command(self, piped: _Expression | None) -> _Expression:
         if self._tokens and self._tokens[0].kind == "word" and self._tokens[0].text not in _CONSTANTS:
             name = self._tokens.pop(0).text
-            if name not in _FUNCTIONS:
+            if name not in FUNCTIONS:
                 raise GoTemplateError(f"function {name} is not known")
             arguments = self._operands() + ([piped] if piped else [])
-            return lambda scope: _call(name, [argument(scope) for argument in arguments])
+            return lambda scope: call(name, [argument(scope) for argument in arguments])
         operands = self._operands()
         if len(operands) != 1 or piped:
             raise GoTemplateError("only functions take arguments")
@@ -310,59 +303,3 @@ def _literal(token: _Token) -> _Expression:
     else:
         raise GoTemplateError(f"unexpected {token.text!r}")
     return lambda scope: value
-
-
-def _printed(value: Value) -> str:
-    match value:
-        case None:
-            return "<no value>"
-        case bool():
-            return "true" if value else "false"
-        case str() | int():
-            return str(value)
-        case _:
-            raise GoTemplateError(f"{value!r} cannot be printed")
-
-
-def _equal(first: Value, *others: Value) -> bool:
-    if any(type(first) is not type(other) for other in others):
-        raise GoTemplateError(f"{first!r} and {others!r} cannot be compared")
-    return first in others
-
-
-def _length(value: Value) -> int:
-    if not isinstance(value, str | list | tuple):
-        raise GoTemplateError(f"{value!r} has no length")
-    return len(value.encode() if isinstance(value, str) else value)
-
-
-def _in_order(compare: Callable[[Value, Value], bool]) -> Callable[[Value, Value], bool]:
-    def ordered(first: Value, second: Value) -> bool:
-        if type(first) is not type(second) or not isinstance(first, str | int):
-            raise GoTemplateError(f"{first!r} and {second!r} have no order")
-        return compare(first, second)
-
-    return ordered
-
-
-_FUNCTIONS: Mapping[str, Callable[..., Value]] = {
-    "and": lambda *values: next((value for value in values if not value), values[-1]),
-    "or": lambda *values: next((value for value in values if value), values[-1]),
-    "not": operator.not_,
-    "eq": _equal,
-    "ne": lambda first, second: not _equal(first, second),
-    "lt": _in_order(operator.lt),
-    "le": _in_order(operator.le),
-    "gt": _in_order(operator.gt),
-    "ge": _in_order(operator.ge),
-    "len": _length,
-    "slice": lambda sequence, start=0, end=None: sequence[start:end],
-    "index": operator.getitem,
-}
-
-
-def _call(name: str, arguments: list[Value]) -> Value:
-    try:
-        return _FUNCTIONS[name](*arguments)
-    except (TypeError, IndexError, KeyError) as wrong:
-        raise GoTemplateError(f"{name} of {arguments!r}: {wrong}") from wrong
