@@ -24,15 +24,15 @@ def attend(
     parts = (tensor.split(lengths) for tensor in (queries, keys, values))
     for query, key, value in zip(*parts, strict=True):
         if len(query) <= PRODUCTS_UP_TO:
-            outputs.append(_ProductAttention.apply(query, key, value, scale))  # type: ignore[no-untyped-call]
+            outputs.append(_ProductAttention.apply(query, key, value, scale))
         else:
             outputs.append(_blockwise(query, key, value, scale))
     return torch.cat(outputs)
 
 
 def _blockwise(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
-    heads_first = (tensor.transpose(0, 1).unsqueeze(0) for tensor in (query, key, value))
-    output = functional.scaled_dot_product_attention(*heads_first, is_causal=True, scale=scale, enable_gqa=True)
+    query, key, value = (tensor.transpose(0, 1).unsqueeze(0) for tensor in (query, key, value))
+    output = functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=True)
     return output.squeeze(0).transpose(0, 1)
 
 

@@ -22,7 +22,7 @@ def summed_cross_entropy(
     hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor, products: Products
 ) -> torch.Tensor:
     """Cross-entropy of softmax(hidden · headᵀ), summed over the rows; `head` is frozen."""
-    loss: torch.Tensor = _FrozenHeadLoss.apply(hidden, head, targets, products)  # type: ignore[no-untyped-call]
+    loss: torch.Tensor = _FrozenHeadLoss.apply(hidden, head, targets, products)
     return loss
 
 

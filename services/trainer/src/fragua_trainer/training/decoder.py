@@ -31,7 +31,7 @@ ROTARY_TYPES = frozenset({"default", "linear", "llama3", "yarn"})
 
 class PackedDecoder:
     def __init__(self, model: PeftModel) -> None:
-        causal = model.get_base_model()
+        causal: Any = model.get_base_model()
         config = causal.config
         self._backbone: Any = causal.base_model
         self._head = causal.get_output_embeddings().weight
@@ -47,8 +47,9 @@ class PackedDecoder:
     def summed_loss(self, pack: Pack) -> torch.Tensor:
         """Cross-entropy summed over the supervised tokens of the pack."""
         training = self._model.training
-        # A module, and not its weights: noise on embeddings is a hook of it.
-        hidden = self._backbone.embed_tokens(pack.tokens[None])[0]
+        # Example by example, because noise on embeddings is measured by the length of the row that they come in.
+        rows = pack.tokens.split(pack.lengths)
+        hidden = torch.cat([self._backbone.embed_tokens(row[None])[0] for row in rows])
         cosines, sines = self._backbone.rotary_emb(hidden, pack.positions[None])
         for layer in self._layers:
             arguments = (hidden, cosines[0, :, None], sines[0, :, None], pack.lengths, training)
@@ -98,7 +99,7 @@ class _Layer:
 
 def packed_decoder(model: PeftModel, device: torch.device) -> PackedDecoder | str:
     """The fast forward pass for this model, or why there is none."""
-    causal = model.get_base_model()
+    causal: Any = model.get_base_model()
     config = causal.config
     if device.type != "cpu":
         return "it is made for CPUs"

@@ -13,19 +13,19 @@ from torch.nn import functional
 
 def normalize(inputs: torch.Tensor, norm: Any) -> torch.Tensor:
     """What the RMS norms of Llama-like models compute; their weights are frozen."""
-    output: torch.Tensor = _RootMeanSquare.apply(inputs, norm.weight, norm.variance_epsilon)  # type: ignore[no-untyped-call]
+    output: torch.Tensor = _RootMeanSquare.apply(inputs, norm.weight, norm.variance_epsilon)
     return output
 
 
 def rotate(heads: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
     """Rotary positions: turns the two halves of each head [token, head, channel] by the angles of its token."""
-    output: torch.Tensor = _Rotation.apply(heads, cosines, sines)  # type: ignore[no-untyped-call]
+    output: torch.Tensor = _Rotation.apply(heads, cosines, sines)
     return output
 
 
 def gate(gate_and_up: torch.Tensor) -> torch.Tensor:
     """SwiGLU of the two halves that lie side by side."""
-    output: torch.Tensor = _SwiGlu.apply(gate_and_up)  # type: ignore[no-untyped-call]
+    output: torch.Tensor = _SwiGlu.apply(gate_and_up)
     return output
 
 
@@ -76,7 +76,7 @@ class _SwiGlu(torch.autograd.Function):
         return functional.silu(gates).mul_(ups)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
         (gate_and_up,) = ctx.saved_tensors
         gates, ups = gate_and_up.chunk(2, dim=-1)
         output = torch.empty_like(gate_and_up)

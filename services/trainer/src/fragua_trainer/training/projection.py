@@ -57,17 +57,17 @@ class FusedLora:
 
     def __call__(self, inputs: torch.Tensor, training: bool) -> torch.Tensor:
         if not self._updates:
-            output: torch.Tensor = _FrozenLinear.apply(inputs, self._weight, self._bias, self._products)  # type: ignore[no-untyped-call]
+            output: torch.Tensor = _FrozenLinear.apply(inputs, self._weight, self._bias, self._products)
             return output
         places = [place for place, _, _ in self._updates]
         scales = [layer.scaling[name] for _, layer, name in self._updates]
         downs = [layer.lora_A[name].weight for _, layer, name in self._updates]
         ups = [layer.lora_B[name].weight for _, layer, name in self._updates]
         dropout = self._dropout if training else 0.0
-        output = _FusedLoraFunction.apply(  # type: ignore[no-untyped-call]
+        updated: torch.Tensor = _FusedLoraFunction.apply(
             inputs, self._weight, self._bias, self._products, places, scales, dropout, *downs, *ups
         )
-        return output
+        return updated
 
 
 class _FrozenLinear(torch.autograd.Function):
