@@ -25,23 +25,22 @@ NO_ADAPTER = Adapter(rank=1, scale=1.0, updates={})
 
 
 def convert(
-    base: Path, file: Path, adapter: Path | None = None, plan: ModelPlan | None = None, **metadata: str
+    base: Path,
+    file: Path,
+    adapter: Path | None = None,
+    plan: ModelPlan | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Path:
-    """In 32 bits, so that nothing but a fault is left to see; `metadata` are further entries, such as a name."""
+    """In 32 bits, so that nothing but a fault is left to see. `plan` and `vocabulary` are the base's unless given."""
     checkpoint = open_checkpoint(base)
     plan = plan or plan_model(checkpoint)
-
-    def write_metadata(writer: Any) -> None:
-        for name, value in metadata.items():
-            getattr(writer, f"add_{name}")(value)
-
     write_gguf_files(
         {Quantization.F32: file},
         plan,
         checkpoint,
         load_adapter(adapter, plan) if adapter else NO_ADAPTER,
-        load_vocabulary(base, plan.vocabulary_size),
-        write_metadata,
+        vocabulary or load_vocabulary(base, plan.vocabulary_size),
+        write_metadata=lambda writer: None,
         on_tensor=lambda done: None,
     )
     return file

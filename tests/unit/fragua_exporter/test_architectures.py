@@ -12,6 +12,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from fragua_exporter.conversion.architectures import PLANNERS
+from fragua_exporter.conversion.vocabulary import load_vocabulary
 from fragua_platform.errors import InvalidInput
 from tests.tiny_families import FAMILIES, make_tiny_family
 from tests.unit.fragua_exporter.adapters import ALL_PROJECTIONS, make_adapter
@@ -53,6 +54,18 @@ def test_a_merged_adapter_computes_what_peft_does(family: str, family_base: Path
     merged = PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
     assert divergence(file, merged, some_ids()).largest < AS_GOOD_AS_EQUAL
     assert divergence(file, family_base, some_ids()).mean > 1e-2
+
+
+def test_an_embedding_of_more_rows_than_tokens_is_carried_over(tmp_path: Path) -> None:
+    base = make_tiny_family("qwen3", tmp_path / "base", rows=448)
+    assert divergence(convert(base, tmp_path / "model.gguf"), base, some_ids()).largest < AS_GOOD_AS_EQUAL
+
+
+def test_fewer_tokens_than_rows_do_not_even_load(tmp_path: Path) -> None:
+    base = make_tiny_family("qwen3", tmp_path / "base", rows=448)
+    unpadded = load_vocabulary(base, 416)
+    with pytest.raises(ValueError, match="Failed to load model"):
+        divergence(convert(base, tmp_path / "model.gguf", vocabulary=unpadded), base, some_ids())
 
 
 def test_texts_beyond_the_original_context_use_the_long_factors(tmp_path: Path) -> None:

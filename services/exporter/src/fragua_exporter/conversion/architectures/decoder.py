@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import gguf
-import torch
 
 from fragua_exporter.conversion.architectures.config import DecoderConfig
-from fragua_exporter.conversion.architectures.plan import TensorPlan, as_stored
-
-Transform = Callable[[torch.Tensor], torch.Tensor]
+from fragua_exporter.conversion.architectures.plan import TensorPlan, Transform, as_stored
 
 
 @dataclass(frozen=True)
