@@ -77,7 +77,11 @@ def events_of(connection: Connection, job: Job) -> list[str]:
 
 def work_of(connection: Connection, job: Job) -> list[QueuedWork]:
     """Messages that the outbox holds to start a job, in order."""
-    outbox = metadata.tables["outbox"]
+    return work_of_service(connection, metadata, job)
+
+
+def work_of_service(connection: Connection, tables: sa.MetaData, job: Job) -> list[QueuedWork]:
+    outbox = tables.tables["outbox"]
     rows = connection.execute(outbox.select().where(outbox.c.kind == "work").order_by(outbox.c.position))
     found = [QueuedWork(message_id=row.message_id, **row.payload) for row in rows]
     return [work for work in found if work.job_id == job.id]
