@@ -1,6 +1,5 @@
 """A run that is saved, restored and continued, in one process."""
 
-import json
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -16,6 +15,7 @@ from fragua_trainer.training.base_model import load_base_model, open_base_model
 from fragua_trainer.training.batch import IGNORED, Example
 from fragua_trainer.training.checkpoint import Checkpoints
 from fragua_trainer.training.examples import Dataset, Split
+from fragua_trainer.training.journal import Journal
 from fragua_trainer.training.loop import train
 from fragua_trainer.training.progress import Progress
 from fragua_trainer.training.run import Run
@@ -46,21 +46,23 @@ class StopAt(StringIO):
 class Engine:
     """The joints of a run without its inputs' files."""
 
-    def __init__(self, directory: Path, run: Run, records: StopAt, fingerprint: str = "same") -> None:
+    def __init__(self, directory: Path, run: Run, records: StopAt, fingerprint: str = "same", keep: int = 9) -> None:
         self.job = JobDirectory(directory)
         self.job.outputs.mkdir(parents=True)
-        self.metrics_file = self.job.outputs / "metrics.jsonl"
+        self.journal = Journal(self.job.outputs)
         self.run = run
-        self.checkpoints = Checkpoints(self.job, records.reporter, {"schedule": fingerprint}, self.metrics_file)
+        self.checkpoints = Checkpoints(self.job, records.reporter, {"schedule": fingerprint}, self.journal.files, keep)
         self._plan = Plan(SCHEDULE, len(EXAMPLES))
-        self._progress = Progress(records.reporter, self._plan, self.metrics_file)
+        self._reporter = records.reporter
 
     def train(self) -> None:
-        train(self.run, DATASET, self._plan, EVERY_STEP, self.checkpoints, self._progress)
+        progress = Progress(self._reporter, self._plan, self.journal, self.run.state)
+        with self.checkpoints:
+            train(self.run, DATASET, self._plan, EVERY_STEP, self.checkpoints, progress)
 
     @property
     def losses(self) -> list[dict[str, float]]:
-        rows = [json.loads(line) for line in self.metrics_file.read_text("utf-8").splitlines()]
+        rows = self.journal.rows()
         return [{key: row[key] for key in row if "loss" in key or key == "step"} for row in rows]
 
     @property
@@ -121,7 +123,7 @@ def test_a_checkpoint_of_another_run_is_refused_by_what_differs(tmp_path: Path, 
     assert refused.value.violations[0].field == "schedule"
 
 
-@pytest.mark.parametrize("file", ["tensors.safetensors", "state.json", "metrics.jsonl"])
+@pytest.mark.parametrize("file", ["tensors.safetensors", "state.json", "metrics.jsonl", "training.log"])
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-40])])
 def test_a_damaged_checkpoint_is_refused(
     tmp_path: Path, new_run: Callable[[], Run], file: str, damage: Callable[[Path], None]
@@ -141,14 +143,14 @@ def test_an_unfinished_checkpoint_is_never_seen_under_its_name(
 ) -> None:
     records = StopAt()
     engine = Engine(tmp_path / "full disk", new_run(), records)
-    engine.metrics_file.touch()
 
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("fragua_trainer.training.checkpoint.save_file", full_disk)
+    engine.checkpoints.save(engine.run)
     with pytest.raises(OSError, match="No space left"):
-        engine.checkpoints.save(engine.run)
+        engine.checkpoints.finish()
 
     assert not list(engine.job.checkpoints.glob("step-*"))
     assert "checkpoint" not in records.getvalue()

@@ -38,7 +38,7 @@ _EXIT_POLL_SECONDS = 0.05
 # the machine, its libraries' tuning and the engines' own settings is let through.
 _KEPT_VARIABLES = (
     "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "SHELL", "TEMP", "TERM", "TMP", "TMPDIR", "TZ",
-    "USER", "VIRTUAL_ENV",
+    "USER", "VIRTUAL_ENV", "FRAGUA_COMMIT",
 )  # fmt: skip
 _KEPT_PREFIXES = (
     "FRAGUA_ENGINE_", "LC_", "XDG_", "PYTHON",

@@ -15,6 +15,8 @@ IGNORED = -100
 class Example:
     tokens: list[int]
     labels: list[int]
+    id: str = ""
+    """Of the dataset row, for messages."""
 
 
 @dataclass(frozen=True)

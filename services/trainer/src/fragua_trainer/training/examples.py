@@ -92,6 +92,7 @@ class _Message(BaseModel):
 class _Row(BaseModel):
     model_config = ConfigDict(frozen=True)
 
+    id: str = ""
     messages: list[_Message] = Field(min_length=1)
 
 
@@ -102,6 +103,7 @@ class _Rendered:
     line: int
     text: str
     answer_starts: list[int]
+    id: str
 
 
 def load_examples(directory: Path, chat: ChatFormat, on_progress: Callable[[str], None]) -> Dataset:
@@ -175,7 +177,7 @@ def _render(row: _Row, line: int, tokenizer: PreTrainedTokenizerBase) -> _Render
             starts.append(len(asked))
     except TemplateError as objection:
         raise _RowError(f"the base's chat template refuses them: {objection}", "messages") from objection
-    return _Rendered(line, text, starts)
+    return _Rendered(line, text, starts, row.id)
 
 
 def _tokenise(rows: list[_Rendered], chat: ChatFormat, file: str, problems: list[_Problem]) -> Iterator[Example]:
@@ -213,7 +215,7 @@ def _supervise(row: _Rendered, tokens: list[int], offsets: list[tuple[int, int]]
                 "on it would never stop; name that token in eos_token or in generation_config.json"
             )
         labels[first : last + 1] = tokens[first : last + 1]
-    return Example(tokens, labels)
+    return Example(tokens, labels, row.id)
 
 
 def _json_path(location: tuple[int | str, ...]) -> str:

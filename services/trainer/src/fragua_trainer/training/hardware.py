@@ -5,15 +5,12 @@ from __future__ import annotations
 import platform
 import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import torch
 
-from fragua_platform.errors import LimitExceeded
 from fragua_trainer.domain.training_spec import Precision
 
 SMALL_BASE_BYTES = 1 << 30
@@ -43,21 +40,6 @@ def weights_type(precision: Precision) -> torch.dtype:
 def is_out_of_memory(error: BaseException) -> bool:
     """Torch has a class for this on a GPU only; on a CPU it is a text."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-
-
-@contextmanager
-def out_of_memory_reported() -> Iterator[None]:
-    """Raise `LimitExceeded` with a way out in place of the allocator's error."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise LimitExceeded(
-            "out of memory: lower schedule.batch_size and raise schedule.gradient_accumulation by the same factor "
-            f"(the result stays the same), or lower schedule.max_length; the allocator said: {error}",
-            reason="OUT_OF_MEMORY",
-        ) from error
 
 
 def describe(device: torch.device) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The training loop: optimizer steps, validation and checkpoints at step boundaries, until the plan is done."""
+"""The training loop: optimizer steps, validation and checkpoints at step boundaries, until there is reason to end."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from fragua_platform.errors import FailureClass, FraguaError
 from fragua_platform.jobs.engine import Interrupted
 from fragua_trainer.domain.training_spec import LoggingSpec
 from fragua_trainer.training.batch import IGNORED, Batch, Example
 from fragua_trainer.training.checkpoint import Checkpoints
+from fragua_trainer.training.diagnosis import Diverged, rows_at_fault, with_rows
+from fragua_trainer.training.early_stopping import Ending, Stopping
 from fragua_trainer.training.examples import Dataset
 from fragua_trainer.training.optimizers import set_learning_rate, trained_parameters
 from fragua_trainer.training.packing import Pack
@@ -23,6 +24,7 @@ from fragua_trainer.training.run import Measured, Run, Window
 from fragua_trainer.training.schedule import Plan
 
 MAX_GRAD_NORM = 1.0
+NEVER_EARLY = Stopping()
 MICRO_BATCHES_ARRANGED = 32
 """At once for validation; packing takes time by the square of them."""
 
@@ -38,9 +40,17 @@ class Step:
 
 
 def train(
-    run: Run, dataset: Dataset, plan: Plan, logging: LoggingSpec, checkpoints: Checkpoints, progress: Progress
-) -> None:
-    """Take the steps that are left. On a requested stop, save at the step boundary and raise `Interrupted`.
+    run: Run,
+    dataset: Dataset,
+    plan: Plan,
+    logging: LoggingSpec,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    stopping: Stopping = NEVER_EARLY,
+) -> Ending:
+    """Take the steps that are left; returns why there are no more.
+
+    On a requested stop, save at the step boundary, wait until that is written, and raise `Interrupted`.
 
     A stop during validation saves too; the resumed run then measures that validation loss first, so that its record
     is the same as that of an unbroken run.
@@ -49,15 +59,21 @@ def train(
     state = run.state
     saved_step = state.step
     while True:
-        if _evaluation_due(run, dataset, plan, logging):
-            _evaluate(run, dataset.validation.examples, plan.schedule.batch_size, progress)
-        if state.step > saved_step and (progress.stop_requested or state.step % logging.save_steps == 0):
+        ending = stopping.ending(state, plan)
+        if _evaluation_due(run, dataset, logging, ending):
+            _evaluate(run, dataset.validation.examples, plan.schedule.batch_size, progress, stopping)
+            ending = ending or stopping.ending(state, plan)
+        stop = progress.stop_requested
+        # A run that ends before its plan has nothing else to go on from, should publishing it fail.
+        due = state.step % logging.save_steps == 0 or ending not in (None, Ending.ALL_STEPS)
+        if state.step > saved_step and (stop or due):
             checkpoints.save(run)
             saved_step = state.step
-        if progress.stop_requested:
+        if stop:
+            checkpoints.finish()
             raise Interrupted
-        if state.step == plan.total_steps:
-            return
+        if ending is not None:
+            return ending
         _advance(run, dataset.train.examples, plan, logging, progress)
 
 
@@ -109,12 +125,17 @@ def summed_loss(run: Run, batch: Batch | Pack) -> torch.Tensor:
 
 def _advance(run: Run, examples: list[Example], plan: Plan, logging: LoggingSpec, progress: Progress) -> None:
     state = run.state
+    progress.step_begins()
     started = time.monotonic()
     batches = run.arrange([[examples[index] for index in indices] for indices in plan.micro_batches(state.step)])
     # Dropout of a step depends on nothing before it, so that a resumed run draws the same.
     torch.manual_seed((plan.schedule.seed + state.step * 1_000_003) % 2**63)
     learning_rate = plan.learning_rate(state.step)
-    step = take_step(run, batches, learning_rate, progress)
+    try:
+        step = take_step(run, batches, learning_rate, progress)
+    except Diverged as diverged:
+        rows = [examples[index] for indices in plan.micro_batches(state.step) for index in indices]
+        raise with_rows(diverged, rows, _at_fault(run, rows)) from None
     seconds = time.monotonic() - started
 
     state.step += 1
@@ -131,16 +152,25 @@ def _advance(run: Run, examples: list[Example], plan: Plan, logging: LoggingSpec
         state.window = Window()
 
 
-def _evaluation_due(run: Run, dataset: Dataset, plan: Plan, logging: LoggingSpec) -> bool:
+def _at_fault(run: Run, rows: Sequence[Example]) -> list[Example]:
+    def loss_of(example: Example) -> torch.Tensor:
+        (batch,) = run.arrange([[example]])
+        return summed_loss(run, batch)
+
+    return rows_at_fault(rows, trained_parameters(run.optimizer), loss_of)
+
+
+def _evaluation_due(run: Run, dataset: Dataset, logging: LoggingSpec, ending: Ending | None) -> bool:
     step = run.state.step
     if not dataset.validation.examples or step == run.state.evaluated_step:
         return False
-    return step % logging.eval_steps == 0 or step == plan.total_steps
+    return step % logging.eval_steps == 0 or ending is not None
 
 
 @torch.no_grad()
-def _evaluate(run: Run, examples: list[Example], batch_size: int, progress: Progress) -> None:
-    """Measure the validation loss of this step; a requested stop leaves it for the resumed run."""
+def _evaluate(run: Run, examples: list[Example], batch_size: int, progress: Progress, stopping: Stopping) -> None:
+    """Measure this step on the validation rows; a requested stop leaves it for the resumed run."""
+    progress.validation_begins()
     # Rows of like length side by side waste little on padding, and here order changes nothing.
     ordered = sorted(examples, key=lambda example: len(example.tokens))
     side_by_side = [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
@@ -155,17 +185,27 @@ def _evaluate(run: Run, examples: list[Example], batch_size: int, progress: Prog
         if progress.stop_requested:
             return
         loss_sum += summed_loss(run, batch).item()
-        progress.evaluating(run.state, done, len(batches))
+        progress.evaluating(run.state, f"validation batch {done}/{len(batches)}")
     validation_loss = loss_sum / sum(batch.supervised_tokens for batch in batches)
+    metrics = {"validation_loss": validation_loss}
+    if stopping.exam is not None:
+
+        def go_on(done: int, total: int) -> bool:
+            progress.evaluating(run.state, f"answering validation row {done + 1}/{total}")
+            return not progress.stop_requested
+
+        score = stopping.exam.score(run, go_on)
+        if score is None:
+            return
+        metrics[stopping.spec.metric.value] = score
     run.state.validation = Measured.extend(run.state.validation, validation_loss, run.state.step)
     run.state.evaluated_step = run.state.step
-    progress.evaluated(run.state, validation_loss)
+    stopping.judge(run, metrics[stopping.spec.metric.value])
+    progress.evaluated(run.state, metrics)
 
 
-def _diverged(step: int, learning_rate: float, measured: Step) -> FraguaError:
-    return FraguaError(
+def _diverged(step: int, learning_rate: float, measured: Step) -> Diverged:
+    return Diverged(
         f"training diverged at step {step}: loss {measured.loss}, gradient norm {measured.grad_norm} at learning rate "
-        f"{learning_rate:g}; lower schedule.learning_rate, lengthen schedule.warmup_steps, or use precision fp32",
-        reason="TRAINING_DIVERGED",
-        failure_class=FailureClass.USER_CONFIG,
+        f"{learning_rate:g}; lower schedule.learning_rate, lengthen schedule.warmup_steps, or use precision fp32"
     )

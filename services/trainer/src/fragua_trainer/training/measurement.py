@@ -13,7 +13,7 @@ from fragua_trainer.domain.estimate import Estimate, MaskProof, TargetMatch
 from fragua_trainer.domain.training_spec import TrainingSpec
 from fragua_trainer.training.adapter import layer_shapes, trainable_parameters
 from fragua_trainer.training.batch import IGNORED, Example
-from fragua_trainer.training.hardware import choose_device, out_of_memory_reported, peak_memory
+from fragua_trainer.training.hardware import choose_device, peak_memory
 from fragua_trainer.training.loop import summed_loss, take_step
 from fragua_trainer.training.preparation import Preparation, begin, prepare
 from fragua_trainer.training.run import Run
@@ -25,7 +25,6 @@ ENOUGH_SECONDS = 60.0
 VALIDATION_ROWS = 8
 
 
-@out_of_memory_reported()
 def estimate(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int, *, measure: bool) -> Estimate:
     torch.set_num_threads(threads)
     disable_progress_bar()

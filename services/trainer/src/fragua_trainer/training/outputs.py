@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fragua_trainer.domain.training_spec import TrainingSpec
 from fragua_trainer.training.adapter import trainable_parameters
 from fragua_trainer.training.base_model import BaseModel
-from fragua_trainer.training.examples import Dataset, Split
+from fragua_trainer.training.early_stopping import Ending
+from fragua_trainer.training.examples import Split
 from fragua_trainer.training.hardware import describe, peak_memory
+from fragua_trainer.training.preparation import Preparation
+from fragua_trainer.training.provenance import library_versions, repository_commit
 from fragua_trainer.training.run import Run
-from fragua_trainer.training.schedule import Plan
-
-RECORDED_LIBRARIES = ("fragua-trainer", "torch", "transformers", "peft", "safetensors", "tokenizers")
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,17 @@ class Attempt:
 
     started: datetime
     resumed_from_step: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the run ended."""
+
+    ending: Ending
+    adapter_step: int
+    """The step that the weights of the adapter are from."""
+    suspicions: Sequence[str]
+    notices: Sequence[str]
 
 
 def save_adapter(run: Run, base: BaseModel, outputs: Path) -> None:
@@ -40,42 +49,49 @@ def save_adapter(run: Run, base: BaseModel, outputs: Path) -> None:
 
 
 def write_training_info(
-    run: Run,
-    spec: TrainingSpec,
-    plan: Plan,
-    dataset: Dataset,
-    targets: dict[str, int],
-    notices: Sequence[str],
-    attempt: Attempt,
-    outputs: Path,
+    run: Run, asked: TrainingSpec, ready: Preparation, outcome: Outcome, attempt: Attempt, outputs: Path
 ) -> None:
+    """`asked` as it came; what was put in its place here is recorded beside it."""
+    state = run.state
     finished = datetime.now(UTC)
     trainable = sum(parameter.numel() for _, parameter in trainable_parameters(run.model))
     info = {
-        "arguments": spec.model_dump(mode="json", exclude={"provenance"}),
-        "provenance": spec.provenance,
-        "notices": list(notices),
+        "arguments": asked.model_dump(mode="json", exclude={"provenance"}),
+        "provenance": asked.provenance,
+        "limits": asked.limits.model_dump() | {"max_steps": asked.schedule.max_steps},
+        "notices": list(outcome.notices),
+        "suspicions": list(outcome.suspicions),
+        "base_architecture": ready.base.architecture,
         "precision": run.precision.value,
-        "lora_targets": targets,
+        "quantization": ready.quantization.value,
+        "optimizer": ready.optimizer.value,
+        "gradient_checkpointing": ready.gradient_checkpointing,
+        "lora_targets": ready.targets,
         "trainable_parameters": trainable,
         "base_parameters": sum(parameter.numel() for parameter in run.model.parameters()) - trainable,
-        "dataset": {"train": _described(dataset.train), "validation": _described(dataset.validation)},
-        "steps": run.state.step,
-        "epochs": plan.epoch_of(run.state.step),
-        "tokens": run.state.tokens,
-        "loss": run.state.loss.model_dump() if run.state.loss else None,
-        "validation_loss": run.state.validation.model_dump() if run.state.validation else None,
+        "dataset": {"train": _described(ready.dataset.train), "validation": _described(ready.dataset.validation)},
+        "ending": outcome.ending.value,
+        "steps": state.step,
+        "planned_steps": ready.plan.total_steps,
+        "adapter_step": outcome.adapter_step,
+        "best_checkpoint": state.best.model_dump() if state.best else None,
+        "epochs": ready.plan.epoch_of(state.step),
+        "tokens": state.tokens,
+        "loss": state.loss.model_dump() if state.loss else None,
+        "validation_loss": state.validation.model_dump() if state.validation else None,
         "started": attempt.started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
         "duration_seconds": (finished - attempt.started).total_seconds(),
-        "training_seconds": run.state.training_seconds,
+        "training_seconds": state.training_seconds,
         "resumed_from_step": attempt.resumed_from_step,
         "peak_memory": peak_memory(run.device),
         "hardware": describe(run.device),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in RECORDED_LIBRARIES},
+        "versions": library_versions(),
+        "repository_commit": repository_commit(),
     }
     (outputs / "training_info.json").write_text(json.dumps(info, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _described(split: Split) -> dict[str, Any]:
+    """`rows` counts what was used, within the limits; the digest is that of the whole file."""
     return {"sha256": split.sha256, "rows": len(split), "supervised_tokens": split.supervised_tokens}

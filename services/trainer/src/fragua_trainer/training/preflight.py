@@ -19,8 +19,10 @@ def preflight(job: JobDirectory, reporter: Reporter) -> None:
     threads = prepare_libraries()
     # Imported late: torch and transformers take seconds, and a wrong specification should not wait for them.
     from fragua_trainer.training.measurement import estimate
+    from fragua_trainer.training.memory_use import out_of_memory_reported
 
-    found = estimate(spec, job, reporter, threads, measure=measure)
+    with out_of_memory_reported(spec):
+        found = estimate(spec, job, reporter, threads, measure=measure)
     (job.outputs / "estimate.json").write_text(found.model_dump_json(indent=2), "utf-8")
 
 

@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+import gc
+import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
+from fragua_platform.errors import LimitExceeded
+from fragua_platform.jobs.engine import LIFELINE_VARIABLE, Interrupted, JobDirectory, Reporter
 from fragua_trainer.domain.training_spec import TrainingSpec
 from fragua_trainer.training.checkpoint import Checkpoints
-from fragua_trainer.training.hardware import choose_device, out_of_memory_reported
+from fragua_trainer.training.diagnosis import suspicion
+from fragua_trainer.training.early_stopping import Ending, Stopping, take_best
+from fragua_trainer.training.exam import Exam
+from fragua_trainer.training.hardware import choose_device
+from fragua_trainer.training.journal import Journal
 from fragua_trainer.training.loop import train
-from fragua_trainer.training.outputs import Attempt, save_adapter, write_training_info
+from fragua_trainer.training.memory_use import OUT_OF_MEMORY, out_of_memory_reported, smaller
+from fragua_trainer.training.outputs import Attempt, Outcome, save_adapter, write_training_info
 from fragua_trainer.training.preparation import Preparation, begin, prepare
 from fragua_trainer.training.progress import Progress
+from fragua_trainer.training.run import RunState
 
 
-@out_of_memory_reported()
 def run(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int) -> None:
     """Train an adapter for `inputs/base` on `inputs/dataset` and leave it in `outputs/`."""
-    started = datetime.now(UTC)
     torch.set_num_threads(threads)
     disable_progress_bar()
-    device = choose_device()
+    try:
+        with out_of_memory_reported(spec):
+            fine_tune(spec, job, reporter)
+        return
+    except LimitExceeded as exceeded:
+        if exceeded.reason != OUT_OF_MEMORY or not spec.retry_smaller:
+            raise
+        notice = f"tried again with half the rows at once and gradient checkpointing, after: {exceeded.message}"
+    # Out here nothing of the failed try is referenced any more.
+    gc.collect()
+    torch.cuda.empty_cache()
+    with out_of_memory_reported(smaller(spec)):
+        fine_tune(smaller(spec), job, reporter, [notice])
+
+
+def fine_tune(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, notices: Sequence[str] = ()) -> None:
+    started = datetime.now(UTC)
 
     def tell_loading(what: str, total_steps: int = 0) -> None:
         if reporter.stop_requested:
@@ -32,31 +56,77 @@ def run(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int)
         reporter.progress("loading", 0, total_steps, what)
 
     tell_loading("checking the base model and the dataset")
-    ready = prepare(spec, job, device, tell_loading)
+    ready = prepare(spec, job, choose_device(), tell_loading)
     tell_loading("loading the base model", ready.plan.total_steps)
     training = begin(ready)
 
-    metrics_file = job.outputs / "metrics.jsonl"
-    metrics_file.unlink(missing_ok=True)
-    checkpoints = Checkpoints(job, reporter, _fingerprint(ready), metrics_file)
-    if job.resume_from is not None:
-        checkpoints.restore(training, job.resume_from)
-    attempt = Attempt(started, training.state.step)
+    journal = Journal(job.outputs)
+    # A worker takes every checkpoint away as soon as it is uploaded.
+    keep = None if LIFELINE_VARIABLE in os.environ else spec.logging.keep_checkpoints
+    with Checkpoints(job, reporter, _fingerprint(ready), journal.files, keep) as checkpoints:
+        if job.resume_from is not None:
+            checkpoints.restore(training, job.resume_from)
+        attempt = Attempt(started, training.state.step)
 
-    progress = Progress(reporter, ready.plan, metrics_file)
-    train(training, ready.dataset, ready.plan, spec.logging, checkpoints, progress)
+        eval_steps = spec.logging.eval_steps if ready.dataset.validation.examples else 0
+        progress = Progress(reporter, ready.plan, journal, training.state, eval_steps)
+        notices = [*notices, *ready.notices]
+        for notice in notices:
+            progress.notice(training.state, notice)
+        ending = train(training, ready.dataset, ready.plan, spec.logging, checkpoints, progress, _stopping(spec, ready))
+        checkpoints.finish()
 
     progress.saving(training.state)
+    adapter_step = take_best(training)
+    told = _told(ending, training.state, adapter_step, ready)
+    if told:
+        progress.notice(training.state, told)
+        notices.append(told)
+    suspicions = [found for found in [suspicion(journal.losses())] if found]
     save_adapter(training, ready.base, job.outputs)
-    write_training_info(training, spec, ready.plan, ready.dataset, ready.targets, ready.notices, attempt, job.outputs)
+    outcome = Outcome(ending, adapter_step, suspicions, [*notices, *suspicions])
+    write_training_info(training, spec, ready, outcome, attempt, job.outputs)
+    journal.close()
+
+
+def _stopping(spec: TrainingSpec, ready: Preparation) -> Stopping:
+    chat = ready.base.chat_format(spec.schedule.max_length)
+    exam = Exam.of(spec.early_stopping, chat, ready.dataset.validation.examples, spec.schedule.batch_size)
+    return Stopping(spec.early_stopping, spec.limits.max_seconds, exam)
+
+
+def _told(ending: Ending, state: RunState, adapter_step: int, ready: Preparation) -> str:
+    """What a person has to know of how the run ended; empty when all went as planned."""
+    parts = []
+    if ending is Ending.TIME_LIMIT:
+        parts.append(
+            f"limits.max_seconds was reached at step {state.step} of {ready.plan.total_steps}: "
+            "the adapter is what was trained until then"
+        )
+    if ending is Ending.NO_IMPROVEMENT and state.best is not None:
+        parts.append(
+            f"stopped at step {state.step} of {ready.plan.total_steps}: "
+            f"{state.best.metric} did not improve in {state.stale} measurements"
+        )
+    if adapter_step != state.step and state.best is not None:
+        parts.append(
+            f"the adapter is that of step {adapter_step}, the best: {state.best.metric} {state.best.value:.4f}"
+        )
+    return "; ".join(parts)
 
 
 def _fingerprint(ready: Preparation) -> dict[str, Any]:
-    """What decides the adapter that comes out; how often the run is logged and saved does not."""
+    """What decides the adapter that comes out; how often the run is logged and saved does not.
+
+    Neither does how the rows of a step are split up: a run may go on with fewer at once where memory is short.
+    """
     train, validation = ready.dataset.train, ready.dataset.validation
+    split = {"batch_size", "gradient_accumulation", "gradient_checkpointing"}
     return {
         "lora": ready.lora.model_dump(mode="json"),
-        "schedule": ready.spec.schedule.model_dump(mode="json"),
+        "schedule": ready.spec.schedule.model_dump(mode="json", exclude=split),
+        "rows_per_step": ready.plan.examples_per_step,
+        "early_stopping": ready.spec.early_stopping.model_dump(mode="json"),
         "precision": ready.precision.value,
         "quantization": ready.quantization.value,
         "optimizer": ready.optimizer.value,

@@ -58,6 +58,16 @@ class Measured(BaseModel):
         return former.model_copy(update={"last": value})
 
 
+class Best(BaseModel):
+    """The best measurement of what early stopping watches."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    metric: str
+    value: float
+    step: int
+
+
 class RunState(BaseModel):
     """Where the run stands after `step` optimizer steps. The data position and learning rate follow from the step."""
 
@@ -68,7 +78,10 @@ class RunState(BaseModel):
     loss: Measured | None = None
     validation: Measured | None = None
     evaluated_step: int = 0
-    """The last step whose validation loss is complete."""
+    """The last step whose validation is complete."""
+    best: Best | None = None
+    stale: int = 0
+    """Measurements since then that were no improvement."""
     training_seconds: float = 0.0
     """Time spent in optimizer steps, over all attempts."""
     tokens: int = 0
@@ -90,6 +103,8 @@ class Run:
     why_plain: str
     """Why there is none; empty where there is."""
     pack_tokens: int
+    best_adapter: dict[str, torch.Tensor] | None = None
+    """Its weights when `state.best` was measured, if the run may stop for that; never written to."""
     state: RunState = field(default_factory=RunState)
 
     @classmethod
