@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-PRODUCTS_UP_TO = 640
-"""The longest example, in tokens, whose attention is faster as two batched products that keep the probabilities than by
-the blockwise kernel, which computes them anew on the way back. That kernel also needs no memory for them."""
+PRODUCTS_UP_TO = 1024
+"""The longest example, in tokens, whose attention is computed as batched products that keep the probabilities. For 300
+tokens in bf16 they take 2.8 ms where PyTorch's blockwise kernel takes 8.2, and still half of its time for 1,000; but
+what they keep grows with the square of the length."""
 BLOCK = 128
-"""Queries that are multiplied at once: later keys than theirs are skipped, at a cost per block."""
+"""Queries that are multiplied at once: keys later than theirs are skipped, at a cost per block."""
 
 
 def attend(

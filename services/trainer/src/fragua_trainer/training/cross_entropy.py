@@ -56,9 +56,11 @@ def _loss_and_gradient(logits: torch.Tensor, targets: torch.Tensor) -> torch.Ten
     step = max(1, CACHED_LOGITS // logits.shape[1])
     for start in range(0, len(logits), step):
         some, wanted = logits[start : start + step], targets[start : start + step, None]
-        logs = torch.log_softmax(some.float(), dim=1)
-        loss -= logs.gather(1, wanted).sum()
-        probabilities = logs.exp_()
+        exact = some.float()
+        probabilities = torch.softmax(exact, dim=1)
+        # log Σ exp, from the greatest probability: that one cannot vanish, as the target's can.
+        total = exact.amax(dim=1) - probabilities.amax(dim=1).log()
+        loss += total.sum() - exact.gather(1, wanted).sum()
         probabilities.scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=torch.float32))
         some.copy_(probabilities)
     return loss
