@@ -107,6 +107,20 @@ def test_every_measurement_is_told_once_and_in_order(book: ProgressBook) -> None
     assert told == list(range(1201))
 
 
+def test_every_message_is_told_once_and_in_order(book: ProgressBook) -> None:
+    said = [f"época {number}" for number in range(1201)]
+    for step, message in enumerate(said):
+        enter(book, step, message=message)
+        enter(book, step, message=message)  # that it goes on is no new line
+        enter(book, step)
+    told: list[str] = []
+    while news := book.news():
+        told += news.lines
+        book.told(news)
+
+    assert told == said
+
+
 def test_values_that_no_database_keeps_are_left_out(book: ProgressBook) -> None:
     enter(book, 1, metrics={"loss": math.nan, "norm": math.inf, "rate": 0.1})
     enter(book, 2, metrics={"loss": math.nan})

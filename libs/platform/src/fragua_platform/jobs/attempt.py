@@ -28,7 +28,7 @@ from fragua_platform.jobs.checkpoints import Checkpoints
 from fragua_platform.jobs.child import EngineProcess, Outcome
 from fragua_platform.jobs.engine import JobDirectory
 from fragua_platform.jobs.job import Job, JobFailure, JobState
-from fragua_platform.jobs.kind import JobKind
+from fragua_platform.jobs.kind import JobKind, LogKeeper
 from fragua_platform.jobs.patience import patiently
 from fragua_platform.jobs.progress import ProgressBook
 from fragua_platform.jobs.records import CheckpointRecord, ProgressRecord
@@ -126,6 +126,8 @@ class Attempt:
             log.warning("attempt_failed", job=job.name, reason=error.reason, message=error.message)
             return await self._write(lambda connection: jobs.retry(connection, job, failure, delay))
         except FraguaError as error:
+            # What the engine said right before is what explains the failure.
+            await self._tell_everything()
             done = await self._fail(JobFailure.of(error))
         except Exception:
             log.exception("attempt_failed", job=job.name, attempt=job.attempt)
@@ -257,6 +259,8 @@ class Attempt:
                 now = jobs.record_progress(connection, job, news.progress, tell=news.event)
                 for measurement in news.measurements:
                     self._kind.record_metrics(connection, job, measurement.step, measurement.values)
+                if news.lines and isinstance(self._kind, LogKeeper):
+                    self._kind.record_log(connection, job, news.lines)
             return now or jobs.get(connection, job.name)
 
         found = await self._write(exchange)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from sqlalchemy.engine import Connection
 
@@ -35,4 +35,13 @@ class JobKind(Protocol):
 
     def record_metrics(self, connection: Connection, job: Job, step: int, metrics: Mapping[str, float]) -> None:
         """Keep measured values; in the transaction of the progress."""
+        ...
+
+
+@runtime_checkable
+class LogKeeper(Protocol):
+    """A kind whose users read what the engine says while it works."""
+
+    def record_log(self, connection: Connection, job: Job, lines: Sequence[str]) -> None:
+        """Keep what the engine said, in order; in the transaction of the progress."""
         ...

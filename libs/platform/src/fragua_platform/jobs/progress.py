@@ -15,6 +15,7 @@ _EVENT_SECONDS = 5.0
 _RECENT_STEPS = 20
 _MESSAGE_CHARACTERS = 500
 _MEASUREMENTS_AT_ONCE = 500
+_LINES_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class News:
 
     progress: Progress
     measurements: tuple[Measurement, ...] = ()
+    lines: tuple[str, ...] = ()
+    """Messages of the engine, each as often as it changed."""
     event: bool = False
     """Whether it is time for an event, too."""
 
@@ -41,6 +44,7 @@ class ProgressBook:
         self._progress = Progress()
         self._changed = False
         self._measurements: list[Measurement] = []
+        self._lines: list[str] = []
         self._marks: deque[tuple[float, int]] = deque(maxlen=_RECENT_STEPS)
         self._next_event = -math.inf
 
@@ -55,6 +59,8 @@ class ProgressBook:
             self._marks.append((self._clock(), record.step))
         eta = self._eta(record.step, record.total)
         message = record.message[:_MESSAGE_CHARACTERS]
+        if message and message != self._progress.message:
+            self._lines.append(message)
         self._set(Progress(record.phase, record.step, record.total, eta, message))
         # No database takes them all: SQLite makes NULL of NaN.
         if values := {name: value for name, value in record.metrics.items() if math.isfinite(value)}:
@@ -62,13 +68,15 @@ class ProgressBook:
 
     def news(self) -> News | None:
         """What to write now; None when the row is up to date. Stays news until it is `told`."""
-        if not self._changed and not self._measurements:
+        if not self._changed and not self._measurements and not self._lines:
             return None
         measurements = tuple(self._measurements[:_MEASUREMENTS_AT_ONCE])
-        return News(self._progress, measurements, event=self._changed and self._clock() >= self._next_event)
+        lines = tuple(self._lines[:_LINES_AT_ONCE])
+        return News(self._progress, measurements, lines, event=self._changed and self._clock() >= self._next_event)
 
     def told(self, news: News) -> None:
         del self._measurements[: len(news.measurements)]
+        del self._lines[: len(news.lines)]
         self._changed = self._progress is not news.progress
         if news.event:
             self._next_event = self._clock() + _EVENT_SECONDS

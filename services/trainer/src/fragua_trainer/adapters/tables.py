@@ -78,3 +78,12 @@ model_training_metrics = sa.Table(
     sa.Column("value", sa.Float, nullable=False),
     sa.Column("recorded", Timestamp, nullable=False),
 )
+
+training_log_lines = sa.Table(
+    "training_log_lines",
+    metadata,
+    sa.Column("training_job", sa.String(256), primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("line", sa.Text, nullable=False),
+)
