@@ -130,6 +130,17 @@ async def test_attempts_become_a_ready_version_that_fires_a_trigger_and_no_user_
     assert _tables_with(suite.data_dir, USER) == {"user_branch_progress"}
 
 
+# R29
+async def test_a_type_may_be_written_as_other_programs_write_it(client: Client) -> None:
+    await client.ingest([attempt(5000, exercise_type="multiple_choice")])
+    assert "multiple-choice" in [each.exercise_type for each in (await client.progress()).exercise_types]
+    request = feedback_service_pb2.ConsolidateSamplesRequest(
+        parent=BRANCH, exercise_type="multiple_choice", request_id=uuid.uuid4().hex
+    )
+    [version] = (await client.feedback.ConsolidateSamples(request)).dataset_versions
+    assert version.name.startswith(f"{BRANCH}/datasets/multiple-choice/versions/")
+
+
 async def test_an_error_names_the_attempt_and_quotes_nothing_of_it(client: Client, suite: EmbeddedSuite) -> None:
     broken = attempt(900, choices=["a", "a"])
     broken.metadata.update({"autora": USER})

@@ -27,7 +27,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n fragua/dataset/v1/feedback.proto\x12\x11\x66ragua.dataset.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x03\n\x07\x41ttempt\x12\x1e\n\nattempt_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12?\n\rexercise_type\x18\x02 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$\x12\x1b\n\x07user_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12)\n\x08\x61\x63\x63uracy\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x08question\x18\x05 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x1b\n\x06\x61nswer\x18\x06 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x19\n\x07\x63hoices\x18\x07 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x1a\x12\x19\n\x06system\x18\x08 \x01(\tB\t\xbaH\x06r\x04\x18\xa0\x9c\x01\x12)\n\x08metadata\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x30\n\x0c\x61ttempt_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc0\x01\n\x0e\x42ranchProgress\x12\x0c\n\x04name\x18\x01 \x01(\t\x12?\n\x0e\x65xercise_types\x18\x02 \x03(\x0b\x32\'.fragua.dataset.v1.ExerciseTypeProgress\x12\x30\n\x06\x63ycles\x18\x03 \x03(\x0b\x32 .fragua.dataset.v1.AccuracyCycle\x12\x16\n\x0epooled_outputs\x18\x04 \x01(\x03\x12\x15\n\rrated_outputs\x18\x05 \x01(\x03\"\x82\x01\n\x14\x45xerciseTypeProgress\x12\x15\n\rexercise_type\x18\x01 \x01(\t\x12\x0f\n\x07samples\x18\x02 \x01(\x03\x12\x13\n\x0bnew_samples\x18\x03 \x01(\x03\x12\x16\n\x0e\x62\x65low_accuracy\x18\x04 \x01(\x03\x12\x15\n\rmean_accuracy\x18\x05 \x01(\x01\"f\n\rAccuracyCycle\x12,\n\x08\x65nd_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x02 \x01(\x03\x12\x15\n\rmean_accuracy\x18\x03 \x01(\x01\"\xcc\x01\n\x0cOutputRating\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1c\n\x07\x63oncept\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x1b\n\x06output\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x19\n\x06rating\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x05(\x01\x12\x17\n\x05model\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x0e\n\x06pooled\x18\x06 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n fragua/dataset/v1/feedback.proto\x12\x11\x66ragua.dataset.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x03\n\x07\x41ttempt\x12\x1e\n\nattempt_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12@\n\rexercise_type\x18\x02 \x01(\tB)\xbaH&r$2\"^[a-z]([a-z0-9_-]{0,38}[a-z0-9])?$\x12\x1b\n\x07user_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12)\n\x08\x61\x63\x63uracy\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x08question\x18\x05 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x1b\n\x06\x61nswer\x18\x06 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x19\n\x07\x63hoices\x18\x07 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x1a\x12\x19\n\x06system\x18\x08 \x01(\tB\t\xbaH\x06r\x04\x18\xa0\x9c\x01\x12)\n\x08metadata\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x30\n\x0c\x61ttempt_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc0\x01\n\x0e\x42ranchProgress\x12\x0c\n\x04name\x18\x01 \x01(\t\x12?\n\x0e\x65xercise_types\x18\x02 \x03(\x0b\x32\'.fragua.dataset.v1.ExerciseTypeProgress\x12\x30\n\x06\x63ycles\x18\x03 \x03(\x0b\x32 .fragua.dataset.v1.AccuracyCycle\x12\x16\n\x0epooled_outputs\x18\x04 \x01(\x03\x12\x15\n\rrated_outputs\x18\x05 \x01(\x03\"\x82\x01\n\x14\x45xerciseTypeProgress\x12\x15\n\rexercise_type\x18\x01 \x01(\t\x12\x0f\n\x07samples\x18\x02 \x01(\x03\x12\x13\n\x0bnew_samples\x18\x03 \x01(\x03\x12\x16\n\x0e\x62\x65low_accuracy\x18\x04 \x01(\x03\x12\x15\n\rmean_accuracy\x18\x05 \x01(\x01\"f\n\rAccuracyCycle\x12,\n\x08\x65nd_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x02 \x01(\x03\x12\x15\n\rmean_accuracy\x18\x03 \x01(\x01\"\xcc\x01\n\x0cOutputRating\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1c\n\x07\x63oncept\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x1b\n\x06output\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x8d\x06\x12\x19\n\x06rating\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x05(\x01\x12\x17\n\x05model\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x0e\n\x06pooled\x18\x06 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTEMPT'].fields_by_name['attempt_id']._loaded_options = None
   _globals['_ATTEMPT'].fields_by_name['attempt_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_ATTEMPT'].fields_by_name['exercise_type']._loaded_options = None
-  _globals['_ATTEMPT'].fields_by_name['exercise_type']._serialized_options = b'\272H%r#2!^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$'
+  _globals['_ATTEMPT'].fields_by_name['exercise_type']._serialized_options = b'\272H&r$2\"^[a-z]([a-z0-9_-]{0,38}[a-z0-9])?$'
   _globals['_ATTEMPT'].fields_by_name['user_id']._loaded_options = None
   _globals['_ATTEMPT'].fields_by_name['user_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_ATTEMPT'].fields_by_name['accuracy']._loaded_options = None
@@ -59,13 +59,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OUTPUTRATING'].fields_by_name['model']._loaded_options = None
   _globals['_OUTPUTRATING'].fields_by_name['model']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_ATTEMPT']._serialized_start=148
-  _globals['_ATTEMPT']._serialized_end=533
-  _globals['_BRANCHPROGRESS']._serialized_start=536
-  _globals['_BRANCHPROGRESS']._serialized_end=728
-  _globals['_EXERCISETYPEPROGRESS']._serialized_start=731
-  _globals['_EXERCISETYPEPROGRESS']._serialized_end=861
-  _globals['_ACCURACYCYCLE']._serialized_start=863
-  _globals['_ACCURACYCYCLE']._serialized_end=965
-  _globals['_OUTPUTRATING']._serialized_start=968
-  _globals['_OUTPUTRATING']._serialized_end=1172
+  _globals['_ATTEMPT']._serialized_end=534
+  _globals['_BRANCHPROGRESS']._serialized_start=537
+  _globals['_BRANCHPROGRESS']._serialized_end=729
+  _globals['_EXERCISETYPEPROGRESS']._serialized_start=732
+  _globals['_EXERCISETYPEPROGRESS']._serialized_end=862
+  _globals['_ACCURACYCYCLE']._serialized_start=864
+  _globals['_ACCURACYCYCLE']._serialized_end=966
+  _globals['_OUTPUTRATING']._serialized_start=969
+  _globals['_OUTPUTRATING']._serialized_end=1173
 # @@protoc_insertion_point(module_scope)

@@ -39,7 +39,7 @@ class _Unreadable(Exception):
 def _attempt(message: feedback_pb2.Attempt, arrived: datetime) -> Attempt:
     return Attempt(
         attempt_id=message.attempt_id,
-        exercise_type=message.exercise_type,
+        exercise_type=exercise_type_of(message.exercise_type),
         user_id=message.user_id,
         accuracy=message.accuracy,
         snapshot=Snapshot(
@@ -51,6 +51,11 @@ def _attempt(message: feedback_pb2.Attempt, arrived: datetime) -> Attempt:
         ),
         attempted=_time(message) if message.HasField("attempt_time") else arrived,
     )
+
+
+def exercise_type_of(given: str) -> str:
+    """`multiple_choice`, as other programs write it, is `multiple-choice`: types name datasets."""
+    return given.replace("_", "-")
 
 
 def _metadata(struct: struct_pb2.Struct) -> dict[str, Any]:

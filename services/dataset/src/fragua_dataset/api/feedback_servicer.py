@@ -10,6 +10,7 @@ import grpc
 from fragua.dataset.v1 import feedback_pb2, feedback_service_pb2, feedback_service_pb2_grpc
 from fragua_dataset.api.feedback_messages import (
     attempts_from_batch,
+    exercise_type_of,
     progress_to_message,
     rating_to_message,
     tally_to_message,
@@ -67,7 +68,8 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
         self, request: feedback_service_pb2.ConsolidateSamplesRequest, context: Context
     ) -> feedback_service_pb2.ConsolidateSamplesResponse:
         branch = request.parent.removeprefix("branches/")
-        versions = await self._consolidations.on_request(branch, request.exercise_type, request.request_id)
+        exercise_type = exercise_type_of(request.exercise_type)
+        versions = await self._consolidations.on_request(branch, exercise_type, request.request_id)
         return feedback_service_pb2.ConsolidateSamplesResponse(
             dataset_versions=[version_to_message(version) for version in versions]
         )

@@ -9,6 +9,7 @@ import grpc
 from google.protobuf import empty_pb2
 
 from fragua.dataset.v1 import trigger_pb2, trigger_service_pb2, trigger_service_pb2_grpc
+from fragua_dataset.api.feedback_messages import exercise_type_of
 from fragua_dataset.application.triggers import Triggers
 from fragua_dataset.domain.triggers import (
     AccuracyCondition,
@@ -91,7 +92,8 @@ def _condition(message: trigger_pb2.Trigger) -> Condition:
     match message.WhichOneof("condition"):
         case "sample_count":
             count = message.sample_count
-            return SampleCountCondition(min_samples=count.min_samples, exercise_type=count.exercise_type)
+            exercise_type = exercise_type_of(count.exercise_type)
+            return SampleCountCondition(min_samples=count.min_samples, exercise_type=exercise_type)
         case "accuracy":
             accuracy = message.accuracy
             return AccuracyCondition(min_mean_accuracy=accuracy.min_mean_accuracy, cycles=accuracy.cycles)
