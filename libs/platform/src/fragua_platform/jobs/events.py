@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 from fragua.common.v1 import job_events_pb2, job_pb2
-from fragua_platform.errors import FailureClass, FraguaError, Violation
+from fragua_platform.errors import (
+    FailureClass,
+    FraguaError,
+    InternalError,
+    InvalidData,
+    InvalidInput,
+    LimitExceeded,
+    Violation,
+)
 from fragua_platform.events.cloudevents import CloudEvent, new_event
 from fragua_platform.grpc.status import status_proto
 from fragua_platform.jobs.job import Job, JobFailure, JobState, Progress
@@ -34,6 +42,12 @@ _FAILURE_CLASSES = {
     FailureClass.USER_CONFIG: job_pb2.FAILURE_CLASS_USER_CONFIG,
     FailureClass.CAPACITY: job_pb2.FAILURE_CLASS_CAPACITY,
     FailureClass.INTERNAL: job_pb2.FAILURE_CLASS_INTERNAL,
+}
+_FAMILIES: dict[FailureClass, type[FraguaError]] = {
+    FailureClass.USER_DATA: InvalidData,
+    FailureClass.USER_CONFIG: InvalidInput,
+    FailureClass.CAPACITY: LimitExceeded,
+    FailureClass.INTERNAL: InternalError,
 }
 
 
@@ -94,7 +108,8 @@ def progress_to_message(progress: Progress) -> job_pb2.JobProgress:
 
 
 def error_of(failure: JobFailure) -> FraguaError:
-    return FraguaError(
+    """What the job ended with, as the family that says whose move it is: other programs switch on its code."""
+    return _FAMILIES[failure.failure_class](
         failure.message,
         violations=[Violation(field, description) for field, description in failure.violations],
         reason=failure.reason,
