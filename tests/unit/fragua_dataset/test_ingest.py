@@ -119,3 +119,17 @@ def test_a_stop_request_leaves_nothing_half_written(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         imported.run()
     assert imported.outputs == set()
+
+
+# R31
+def test_what_events_tell_of_a_failure_quotes_no_row(tmp_path: Path) -> None:
+    row = {"question": "¿Capital de Francia?", "choices": ["París", "Lyon"], "answer": "Marsella"}
+    refusal = Import(tmp_path / "rows", json.dumps(row).encode()).refusal()
+    told, _, rest = refusal.message.partition("\n")
+    assert told == "1 error in 1 row (1 WRONG_ANSWER)"
+    assert rest == "The first: line 1, /answer: 'Marsella' names none of the choices"
+    latin = "\n".join(f'{{"prompt": "¿Qué año {n}?", "completion": "España"}}' for n in range(9)).encode("latin-1")
+    told, _, rest = Import(tmp_path / "latin", latin).refusal().message.partition("\n")
+    assert told.startswith("the file is in Windows-1252 or Latin-1; expected UTF-8")
+    assert "Qué" not in told
+    assert "Qué" in rest

@@ -23,7 +23,7 @@ def refuse_other_encodings(sample: bytes) -> None:
     if len(others) + 1 < _ENOUGH_TO_JUDGE or any(_is_utf8_character(start) for start in others):
         return
     if _may_be_windows_1252(sample):
-        raise _other_encoding(f"Windows-1252 or Latin-1, in which it reads {_excerpt(sample)}", "WINDOWS-1252")
+        raise _other_encoding("Windows-1252 or Latin-1", "WINDOWS-1252", f"So read it says {_excerpt(sample)}.")
     raise _other_encoding("an encoding that is not UTF-8, or no text at all", "ENCODING")
 
 
@@ -72,8 +72,9 @@ def _may_be_windows_1252(text: bytes) -> bool:
     return True
 
 
-def _other_encoding(description: str, name: str) -> InvalidData:
-    return InvalidData(
-        f"the file is in {description}; expected UTF-8: save it so, for example with `iconv -f {name} -t UTF-8 FILE`",
-        reason="UNSUPPORTED_ENCODING",
+def _other_encoding(description: str, name: str, quotation: str = "") -> InvalidData:
+    message = (
+        f"the file is in {description}; expected UTF-8: save it so, for example with `iconv -f {name} -t UTF-8 FILE`"
     )
+    # On a line of its own: what events tell of a failure is its first line, and they quote no row.
+    return InvalidData(f"{message}\n{quotation}".rstrip(), reason="UNSUPPORTED_ENCODING")

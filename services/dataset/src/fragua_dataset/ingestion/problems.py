@@ -84,12 +84,18 @@ class ProblemLog:
             f"{count} {code}" for code, count in self.counts.most_common() if self._severity(code) is Severity.ERROR
         )
         return InvalidData(
-            f"{self.errors} errors in {rows} rows ({by_code}); first: {errors[0].place}: {errors[0].message}",
+            # Problems may quote rows, and what events tell of a failure is its first line.
+            f"{_counted(self.errors, 'error')} in {_counted(rows, 'row')} ({by_code})\n"
+            f"The first: {errors[0].place}: {errors[0].message}",
             reason="DATASET_INVALID",
             violations=[
                 Violation(problem.place, f"{problem.message}; {problem.hint}") for problem in errors[:MAX_VIOLATIONS]
             ],
         )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def quoted(text: object, limit: int = 40) -> str:
