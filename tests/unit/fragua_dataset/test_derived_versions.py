@@ -106,6 +106,24 @@ def test_rows_that_become_equal_are_dropped_on_request_only(tmp_path: Path) -> N
     assert [change["after"] for change in dropping.rows("changes.jsonl")].count(None) == 1
 
 
+def test_rows_that_become_equal_are_never_both_learnt_and_asked(tmp_path: Path) -> None:
+    misread = questions(30).decode().encode().decode("cp1252").encode()
+    parent = version_of(questions(30) + misread, tmp_path / "parent")
+    fixed = derived(tmp_path / "fixed", [parent], fixers=["repair-mojibake"], sides="keep")
+    report = fixed.run()
+    assert report.problem_counts[ProblemCode.DUPLICATE_EXAMPLE] == 30
+    assert len(fixed.rows("train.jsonl")) == 60, "none was dropped, and of equal rows none is held out"
+    assert fixed.rows("validation.jsonl") == []
+
+
+def test_what_an_evaluation_asks_it_asks_once(tmp_path: Path) -> None:
+    parent = version_of(questions(5) + TWINS, tmp_path / "parent", evaluation=True)
+    fixed = derived(tmp_path / "fixed", [parent], fixers=["trim"], sides="keep", evaluation=True)
+    fixed.run()
+    ids = [row["id"] for row in fixed.rows("validation.jsonl")]
+    assert len(ids) == len(set(ids)) == 6
+
+
 # R74, R76
 def test_a_filter_keeps_what_meets_it_and_refuses_to_leave_too_little(tmp_path: Path) -> None:
     rows = [{"prompt": f"¿Cuánto es {n}?", "completion": f"Es {n}.", "score": n / 10} for n in range(10)]

@@ -154,7 +154,7 @@ def _divide(spec: VersionSpec, ledger: Ledger, judge: Judge, problems: ProblemLo
     if spec.evaluation:
         return Division(np.ones(len(ledger), np.bool_))
     if spec.sides is Sides.KEEP:
-        return Division(ledger.held_out.numbers() == 1)
+        return Division((ledger.held_out.numbers() == 1) & ~judge.repeated)
     if spec.validation_fraction == 0:
         return Division(np.zeros(len(ledger), np.bool_))
     clusters = judge.clusters.of_rows(ledger.groups.numbers()[judge.kept])

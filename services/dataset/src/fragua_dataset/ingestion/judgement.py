@@ -34,6 +34,8 @@ class Judge:
     def __init__(self, spec: VersionSpec, ledger: Ledger, spool: Spool, problems: ProblemLog) -> None:
         self.kept: NDArray[np.bool_] = np.ones(len(ledger), np.bool_)
         """By row: false for those that are left out of the version."""
+        self.repeated: NDArray[np.bool_] = np.zeros(len(ledger), np.bool_)
+        """By row: true for those that are equal and all kept."""
         self.clusters = Clusters()
         """Of groups that near-repeats tie together."""
         self._spec = spec
@@ -43,13 +45,21 @@ class Judge:
         self._found_elsewhere: NDArray[np.bool_] = np.zeros(len(ledger), np.bool_)
 
     def leave_out_repeats(self) -> None:
-        """Whoever mends a version and does not ask for repeats to go gets as many rows as there were."""
-        drops = self._spec.source == "file" or not self._spec.fixers or Fixer.DROP_DUPLICATES in self._spec.fixers
-        hint = "nothing to do: the repeat is left out" if drops else "leave it out with the fixer drop-duplicates"
+        """Whoever mends a version and does not ask for repeats to go gets as many rows as there were.
+
+        They are learnt from then: what is held out is asked once, and not what was learnt.
+        """
+        mends = self._spec.source == "versions" and bool(self._spec.fixers) and not self._spec.evaluation
+        drops = not mends or Fixer.DROP_DUPLICATES in self._spec.fixers
+        hint = "nothing to do: the repeat is left out"
+        if not drops:
+            hint = "none of them is held out; leave the repeat out with the fixer drop-duplicates"
         for rows in equal_rows(self._ledger.ids.numbers()):
             first = self._ledger.place(int(rows[0]))
             if drops:
                 self.kept[rows[1:]] = False
+            else:
+                self.repeated[rows] = True
             for row in rows[1:].tolist():
                 self._tell(row, ProblemCode.DUPLICATE_EXAMPLE, f"the messages are those of {first}", hint)
 
