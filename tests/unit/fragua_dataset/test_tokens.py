@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer
 
-from fragua_dataset.ingestion.tokens import Cut, Truncation
+from fragua_dataset.ingestion.tokens import Truncation
 from fragua_platform.errors import InvalidInput
 
 Messages = list[dict[str, str]]
@@ -123,35 +123,34 @@ def test_rows_are_as_long_as_transformers_makes_them(
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_a_row_is_cut_just_when_its_last_token_that_matters_does_not_fit(
-    name: str, tokenizers: dict[str, Path]
-) -> None:
+def test_a_row_is_told_just_when_a_training_would_refuse_it(name: str, tokenizers: dict[str, Path]) -> None:
     folder = tokenizers[name]
     ids = ids_of(folder, CHAT)
     asked = len(ids_of(folder, CHAT[:1], asking=True))
-    ends = {
-        AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(end) for end in ("<|im_end|>", "<|eot_id|>", "</s>")
-    }
-    needed = next(at for at in range(asked, len(ids)) if ids[at] in ends) + 1
     for max_length in range(8, len(ids) + 2):
         truncation = Truncation(folder, max_length)
         cut = truncation.add(CHAT)
-        assert (cut is not None) == (needed > max_length)
+        assert (cut is not None) == (len(ids) > max_length)
         assert (cut is not None and cut.answer_lost) == (asked >= max_length)
         report = truncation.report()
-        assert (report.rows_cut, report.rows_without_answer) == (needed > max_length, asked >= max_length)
+        assert (report.rows_cut, report.rows_without_answer) == (len(ids) > max_length, asked >= max_length)
         assert (report.tokenizer, report.max_length, report.longest) == (name, max_length, len(ids))
 
 
-def test_what_follows_the_end_of_the_turn_may_be_cut(tokenizers: dict[str, Path]) -> None:
-    ids = ids_of(tokenizers["chatml"], CHAT)
-    assert Truncation(tokenizers["chatml"], len(ids) - 1).add(CHAT) is None, (
-        "only the line feed after <|im_end|> is lost"
-    )
-    assert Truncation(tokenizers["chatml"], len(ids) - 2).add(CHAT) == Cut(
-        answer_lost=False,
-        description=f"'chatml' needs {len(ids) - 1} tokens up to the end of the answer and keeps {len(ids) - 2}",
-    )
+def test_what_a_cut_takes_is_told(tokenizers: dict[str, Path]) -> None:
+    whole = len(ids_of(tokenizers["chatml"], CHAT))
+
+    def told(max_length: int) -> str:
+        cut = Truncation(tokenizers["chatml"], max_length).add(CHAT)
+        assert cut and not cut.answer_lost
+        return cut.description
+
+    assert told(whole - 1) == (
+        f"'chatml' needs {whole} tokens, 1 of them after the end of the answer, and keeps {whole - 1}"
+    ), "the line feed after <|im_end|>"
+    assert told(whole - 2) == (
+        f"'chatml' needs {whole - 1} tokens up to the end of the answer and keeps {whole - 2}"
+    ), "<|im_end|> itself"
 
 
 def test_rows_are_judged_in_their_order(tokenizers: dict[str, Path]) -> None:

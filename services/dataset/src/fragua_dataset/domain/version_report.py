@@ -34,7 +34,7 @@ class TruncationReport(_Frozen):
     longest: int
     """Tokens of the longest row, chat template included."""
     rows_cut: int
-    """Rows that lose part of their answer or their end-of-turn token."""
+    """Rows that are too long: they lose part of their answer, their end-of-turn token, or what is written after it."""
     rows_without_answer: int
     """Rows that lose their answer whole."""
 

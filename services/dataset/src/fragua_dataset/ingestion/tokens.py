@@ -41,7 +41,8 @@ class Truncation:
     """What one tokenizer does to rows at its maximum length, when what is too much is cut off at the end.
 
     The answer is the last message; with it goes the token that ends the turn, without which a model never learns to
-    stop. What a template writes after that token may be cut.
+    stop. A row is told, too, if all that is too much is what the template writes after that token: a training takes
+    rows whole or not at all.
     """
 
     def __init__(self, folder: Path, max_length: int) -> None:
@@ -99,7 +100,8 @@ class Truncation:
         first = next((at for at, (begins, _) in enumerate(encoding.offsets) if begins >= start), length)
         last = next((at for at in range(first, length) if encoding.ids[at] in self._special_ids), length - 1)
         if last < self._max_length:
-            return None
+            ending = f"{length - last - 1} of them after the end of the answer"
+            return Cut(False, f"{self._name!r} needs {length} tokens, {ending}, and keeps {self._max_length}")
         description = f"{self._name!r} needs {last + 1} tokens up to the end of the answer and keeps {self._max_length}"
         if first < self._max_length:
             return Cut(False, description)
