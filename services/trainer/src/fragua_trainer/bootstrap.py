@@ -12,27 +12,33 @@ from fragua_platform.jobs.desk import JobDesk
 from fragua_platform.jobs.store import JobStore
 from fragua_platform.runtime import Resources, Service, ServiceDefinition
 from fragua_trainer.adapters.dataset_client import DatasetClient
+from fragua_trainer.adapters.log_lines import LogLines
 from fragua_trainer.adapters.registry import Registry
 from fragua_trainer.adapters.tables import metadata
 from fragua_trainer.api.servicer import TrainerServicer
 from fragua_trainer.application import Adapters, Training
 from fragua_trainer.base_models import BaseModels
+from fragua_trainer.logs import Logs
 from fragua_trainer.reactions import reactions
+from fragua_trainer.reruns import Reruns
 from fragua_trainer.settings import TrainerSettings
 from fragua_trainer.work import TrainingWork
 
 
 def build(settings: TrainerSettings, resources: Resources) -> Service:
     database, store = resources.database, resources.artifacts
-    registry = Registry()
+    registry, log_lines = Registry(), LogLines()
     jobs = JobStore("trainer", metadata, on_change=registry.follow)
     desk = JobDesk(database, jobs, kind="training", collection="trainingJobs", max_attempts=settings.max_attempts)
     datasets = DatasetClient(open_channel(settings.dataset_endpoint, tls=settings.channel_tls))
+    training = Training(database, desk, registry, datasets)
     servicer = TrainerServicer(
         desk,
-        Training(database, desk, registry, datasets),
+        training,
         Adapters(database, registry),
         BaseModels(database, registry, store, Path(settings.data_dir) / "uploads", settings.max_base_model_bytes),
+        Reruns(desk, training),
+        Logs(database, desk, log_lines),
     )
     return Service(
         name="trainer",
@@ -44,7 +50,7 @@ def build(settings: TrainerSettings, resources: Resources) -> Service:
             )
         ],
         jobs=jobs,
-        kinds={"training": TrainingWork(database, store, registry, registry)},
+        kinds={"training": TrainingWork(database, store, registry, registry, log_lines)},
         reactions=reactions(database, Inbox(metadata.tables["inbox"]), registry),
     )
 

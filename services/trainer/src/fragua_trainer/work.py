@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,18 +25,28 @@ class MetricsJournal(Protocol):
     def add_metrics(self, connection: Connection, training_job: str, metrics: list[Metric]) -> None: ...
 
 
+class LogBook(Protocol):
+    def add(self, connection: Connection, training_job: str, attempt: int, lines: Sequence[str]) -> None: ...
+
+
 class TrainingWork:
-    """Implements `fragua_platform.jobs.kind.JobKind`."""
+    """Implements `JobKind` and `LogKeeper` of `fragua_platform.jobs.kind`."""
 
     engine = "fragua_trainer.training"
 
     def __init__(
-        self, database: Database, store: ArtifactStore, registry: ModelRegistry, journal: MetricsJournal
+        self,
+        database: Database,
+        store: ArtifactStore,
+        registry: ModelRegistry,
+        journal: MetricsJournal,
+        log_book: LogBook,
     ) -> None:
         self._database = database
         self._store = store
         self._registry = registry
         self._journal = journal
+        self._log_book = log_book
 
     async def prepare(self, job: Job, directory: JobDirectory) -> None:
         order = ResolvedOrder.model_validate(job.spec)
@@ -89,6 +99,9 @@ class TrainingWork:
         now = datetime.now(UTC)
         rows = [Metric(job.attempt, step, name, value, now) for name, value in metrics.items()]
         self._journal.add_metrics(connection, job.name, rows)
+
+    def record_log(self, connection: Connection, job: Job, lines: Sequence[str]) -> None:
+        self._log_book.add(connection, job.name, job.attempt, lines)
 
 
 async def fetch_inputs(store: ArtifactStore, order: ResolvedOrder, inputs: Path) -> None:
