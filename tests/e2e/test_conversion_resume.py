@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
 import resource
 import shutil
@@ -16,9 +18,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fragua_exporter.conversion.steps import digest_of
-from fragua_platform.errors import InvalidData, LimitExceeded
-from fragua_platform.jobs.engine import JobDirectory
+from fragua_exporter.conversion.export import prove
+from fragua_exporter.conversion.preflight import check_inputs
+from fragua_exporter.conversion.products import convert_and_quantize
+from fragua_exporter.conversion.steps import Steps, digest_of
+from fragua_platform.errors import InternalError, InvalidData, LimitExceeded
+from fragua_platform.jobs.engine import JobDirectory, Reporter
 from tests.e2e.test_conversion_engine import export_here, export_info, make_job
 
 ANYTHING = {"mean_kl": 100.0, "max_kl": 100.0}
@@ -67,8 +72,9 @@ def everything(directory: Path) -> dict[str, str]:
 
 
 def published(job: JobDirectory) -> dict[str, str]:
-    """All but the description, which tells how long it took."""
-    return {name: digest for name, digest in everything(job.outputs).items() if name != "export_info.json"}
+    """The files themselves, without the papers that describe them."""
+    papers = ("export_info.json", "README.md", "bom.cdx.json", "provenance.intoto.json")
+    return {name: digest for name, digest in everything(job.outputs).items() if name not in papers}
 
 
 def test_the_description_tells_of_every_file_with_its_digest(exported: JobDirectory) -> None:
@@ -199,3 +205,18 @@ def test_a_base_that_is_no_model_is_refused_by_the_tensors_name(fresh_job: JobDi
         with pytest.raises(InvalidData, match=r"model\.layers\.1\.mlp\.down_proj\.weight holds NaN or infinity"):
             export_here(fresh_job)
         assert everything(fresh_job.outputs) == {}
+
+
+def test_a_fault_of_the_conversion_cannot_hide_in_the_loss_of_few_bits(fresh_job: JobDirectory) -> None:
+    spec = json.loads((fresh_job.root / "spec.json").read_text("utf-8"))
+    few_bits = {"quantizations": ["q4_k_m"], "merged_model": False, "adapter_gguf": False, "importance": False}
+    (fresh_job.root / "spec.json").write_text(json.dumps(spec | few_bits), "utf-8")
+    preflight = check_inputs(fresh_job)
+    forgotten = dataclasses.replace(preflight, adapter=dataclasses.replace(preflight.adapter, updates={}))
+    reporter = Reporter(io.StringIO())
+    (fresh_job.root / "unproven").mkdir()
+    steps = Steps.resume(fresh_job.root / "steps.json", fresh_job.root / "unproven", inputs="")
+    convert_and_quantize(fresh_job, forgotten, steps, reporter)
+    with pytest.raises(InternalError) as failed:
+        prove(fresh_job, preflight, steps, reporter)
+    assert [violation.field for violation in failed.value.violations] == ["intermediate-f16.gguf: logits"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import platform
-import time
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from fragua_exporter.conversion.documents import PROVENANCE, ExportFacts, PublishedFile, read_facts, write_documents
 from fragua_exporter.conversion.modelfile import make_modelfile
 from fragua_exporter.conversion.preflight import Preflight, check_disk, check_inputs
 from fragua_exporter.conversion.products import (
@@ -19,14 +19,18 @@ from fragua_exporter.conversion.products import (
     convert_and_quantize,
     convert_base,
     gguf_files,
+    intermediate_file,
     merge,
     merged_configuration,
+    remove_intermediates,
     stop_if_asked,
 )
 from fragua_exporter.conversion.reference import Reference, run_reference
 from fragua_exporter.conversion.steps import Steps, digest_of_inputs
 from fragua_exporter.conversion.verification import Verification, verify, verify_merged_model
 from fragua_exporter.domain.export_spec import Quantization
+from fragua_exporter.domain.exported_file import ExportedFile
+from fragua_exporter.domain.history import History, TrainingFacts
 from fragua_platform.jobs.engine import JobDirectory, Reporter
 
 _TOOLS = ("fragua-exporter", "gguf", "llama-cpp-python", "torch", "transformers", "peft")
@@ -38,7 +42,6 @@ def export(job: JobDirectory, reporter: Reporter, converter: Path | None = None)
 
     `converter` is a llama.cpp checkout's own, for architectures that are not ours.
     """
-    started = time.monotonic()
     # Files are born outside of `outputs` and move there proven: what lies in `outputs` may be published.
     unproven = job.root / "unproven"
     job.outputs.mkdir(exist_ok=True)
@@ -46,6 +49,7 @@ def export(job: JobDirectory, reporter: Reporter, converter: Path | None = None)
 
     reporter.progress("preflight", 0, 1, "reading base and adapter")
     preflight = check_inputs(job, converter)
+    training, history = read_facts(job.inputs)
     settings = {"spec": preflight.spec.model_dump(mode="json"), "tools": tools()}
     steps = Steps.resume(job.root / "steps.json", unproven, digest_of_inputs(job.inputs, settings))
     check_disk(job.root, preflight, steps.finished_bytes)
@@ -56,9 +60,12 @@ def export(job: JobDirectory, reporter: Reporter, converter: Path | None = None)
     prove(job, preflight, steps, reporter)
     write_modelfile(preflight, steps)
 
+    reporter.progress("signing", 0, 1, "writing down what the files are and what they were made from")
     info = unproven / _INFO
-    document = describe(preflight, steps, time.monotonic() - started)
+    document = describe(preflight, steps)
     info.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    write_documents(unproven, gather_facts(preflight, steps, document, training, history))
+    reporter.progress("signing", 1, 1, f"{PROVENANCE} names every file")
     # The description goes last: its presence tells that the files beside it are complete and proven.
     move_files(unproven, job.outputs, last=_INFO)
     unproven.rmdir()
@@ -69,9 +76,11 @@ def prove(job: JobDirectory, preflight: Preflight, steps: Steps, reporter: Repor
     files = {q: file for q, file in gguf_files(preflight, steps).items() if not _is_proven(steps, file)}
     folder, adapter = steps.directory / MERGED, adapter_file(preflight, steps)
     prove_folder = preflight.spec.merged_model and not _is_proven(steps, merged_configuration(steps))
+    intermediate = intermediate_file(steps)
+    prove_intermediate = steps.find(intermediate) is not None and not _is_proven(steps, intermediate)
     prove_adapter = preflight.spec.adapter_gguf and not _is_proven(steps, adapter)
     base = convert_base(preflight, steps, reporter) if prove_adapter else base_file(steps)
-    if files or prove_folder or prove_adapter:
+    if files or prove_folder or prove_adapter or prove_intermediate:
         reporter.progress("verifying", 0, 0, "running the merged model in transformers")
         reference = make_reference(job, preflight)
         if prove_folder:
@@ -82,9 +91,12 @@ def prove(job: JobDirectory, preflight: Preflight, steps: Steps, reporter: Repor
             reporter.progress("verifying", 0, 0, f"running {adapter.name} in llama.cpp")
             [(_, verification)] = verify_files(preflight, {Quantization.F16: base}, reference, reporter, adapter)
             steps.learn(adapter, verification=verification.as_document())
+        if prove_intermediate:
+            [(_, verification)] = verify_files(preflight, {Quantization.F16: intermediate}, reference, reporter)
+            steps.learn(intermediate, verification=verification.as_document())
         for quantization, verification in verify_files(preflight, files, reference, reporter):
             steps.learn(files[quantization], verification=verification.as_document())
-    steps.remove(base)
+    remove_intermediates(steps)
 
 
 def make_reference(job: JobDirectory, preflight: Preflight) -> Reference:
@@ -138,7 +150,7 @@ def write_modelfile(preflight: Preflight, steps: Steps) -> None:
         steps.finish(file)
 
 
-def describe(preflight: Preflight, steps: Steps, seconds: float) -> dict[str, Any]:
+def describe(preflight: Preflight, steps: Steps) -> dict[str, Any]:
     """The content of `export_info.json`."""
     spec, plan, adapter = preflight.spec, preflight.plan, preflight.adapter
     entries = steps.entries()
@@ -158,7 +170,6 @@ def describe(preflight: Preflight, steps: Steps, seconds: float) -> dict[str, An
             for quantization, file in gguf_files(preflight, steps).items()
         ],
         "tools": tools(),
-        "duration_seconds": round(seconds, 3),
     }
     if spec.quantizations:
         document["modelfile"] = entries["Modelfile"]
@@ -167,6 +178,24 @@ def describe(preflight: Preflight, steps: Steps, seconds: float) -> dict[str, An
     if spec.merged_model:
         document["merged_model"] = [entry for name, entry in entries.items() if name.startswith(f"{MERGED}/")]
     return document
+
+
+def gather_facts(
+    preflight: Preflight, steps: Steps, document: Mapping[str, Any], training: TrainingFacts | None, history: History
+) -> ExportFacts:
+    """What the papers of this export tell."""
+    files = [PublishedFile(name, entry["bytes"], entry["sha256"]) for name, entry in steps.entries().items()]
+    return ExportFacts(
+        spec=preflight.spec,
+        architecture=preflight.plan.gguf_architecture,
+        context_length=preflight.plan.context_length,
+        chat_template=preflight.chat.name,
+        models=tuple(ExportedFile.from_info(entry) for entry in document["files"]),
+        files=(*files, PublishedFile.of(steps.directory / _INFO)),
+        tools=document["tools"],
+        training=training,
+        history=history,
+    )
 
 
 def tools() -> dict[str, str]:

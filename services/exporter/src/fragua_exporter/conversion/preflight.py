@@ -116,9 +116,9 @@ def needed_bytes(preflight: Preflight) -> int:
     ]
     if spec.merged_model or plan.converter is not None:
         sizes.append(merged_size(preflight.checkpoint, preflight.names))
-    if spec.adapter_gguf or (preflight.quantized and preflight.quantizer_source is None):
-        sizes.append(file_size(plan, Quantization.F16))
-    return sum(sizes)
+    # The base alone, to prove the adapter with, and what the quantizer starts from.
+    passing = [spec.adapter_gguf, preflight.quantized and preflight.quantizer_source is None]
+    return sum(sizes) + sum(map(bool, passing)) * file_size(plan, Quantization.F16)
 
 
 def find_ends(vocabulary: Vocabulary, chat: ChatFormat) -> Ends:

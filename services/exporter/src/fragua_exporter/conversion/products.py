@@ -38,6 +38,17 @@ def adapter_file(preflight: Preflight, steps: Steps) -> Path:
     return steps.directory / f"{preflight.spec.model_name}-adapter.gguf"
 
 
+def intermediate_file(steps: Steps) -> Path:
+    """What the formats below 8 bits are made from when no better file is asked for. Proven like the others: so close as
+    it must be to the trained model, no fault of the conversion hides in the loss of their few bits."""
+    return steps.directory / _INTERMEDIATE
+
+
+def remove_intermediates(steps: Steps) -> None:
+    for file in (intermediate_file(steps), base_file(steps), steps.directory / _IMPORTANCE):
+        steps.remove(file)
+
+
 def merged_configuration(steps: Steps) -> Path:
     """The file that stands for the whole merged model."""
     return steps.directory / MERGED / "config.json"
@@ -70,7 +81,7 @@ def convert_and_quantize(job: JobDirectory, preflight: Preflight, steps: Steps, 
     files = gguf_files(preflight, steps)
     to_quantize = [quantization for quantization in preflight.quantized if not steps.find(files[quantization])]
     wanted = {quantization: file for quantization, file in files.items() if quantization not in BLOCK_TYPES}
-    source = wanted.get(preflight.quantizer_source) if preflight.quantizer_source else steps.directory / _INTERMEDIATE
+    source = wanted.get(preflight.quantizer_source) if preflight.quantizer_source else intermediate_file(steps)
     assert source is not None
     if to_quantize and preflight.quantizer_source is None:
         wanted[Quantization.F16] = source
@@ -85,8 +96,6 @@ def convert_and_quantize(job: JobDirectory, preflight: Preflight, steps: Steps, 
         on_tensor = _quantized_tensors(target, reporter)
         quantize(source, target, quantization, torch.get_num_threads(), on_tensor, importance)
         steps.finish(target, fallback_tensors=_fallbacks(preflight, quantization, target))
-    for passing in (steps.directory / _INTERMEDIATE, steps.directory / _IMPORTANCE):
-        steps.remove(passing)
 
 
 def convert_base(preflight: Preflight, steps: Steps, reporter: Reporter) -> Path:

@@ -46,14 +46,16 @@ DIVERGENCE_LIMITS: Mapping[Quantization, DivergenceLimit] = {
     Quantization.F32: DivergenceLimit(mean_kl=1e-5, max_kl=1e-4),
     Quantization.F16: DivergenceLimit(mean_kl=1e-3, max_kl=1e-2),
     Quantization.BF16: DivergenceLimit(mean_kl=1e-2, max_kl=1e-1),
-    Quantization.Q8_0: DivergenceLimit(mean_kl=5e-2, max_kl=5e-1),
-    Quantization.Q6_K: DivergenceLimit(mean_kl=1e-1, max_kl=1.0),
-    Quantization.Q5_K_M: DivergenceLimit(mean_kl=3e-1, max_kl=3.0),
-    Quantization.Q4_K_M: DivergenceLimit(mean_kl=1.0, max_kl=8.0),
-    Quantization.Q4_0: DivergenceLimit(mean_kl=1.5, max_kl=10.0),
+    Quantization.Q8_0: DivergenceLimit(mean_kl=5e-2, max_kl=2.0),
+    Quantization.Q6_K: DivergenceLimit(mean_kl=2e-1, max_kl=6.0),
+    Quantization.Q5_K_M: DivergenceLimit(mean_kl=4e-1, max_kl=8.0),
+    Quantization.Q4_K_M: DivergenceLimit(mean_kl=8e-1, max_kl=12.0),
+    Quantization.Q4_0: DivergenceLimit(mean_kl=8e-1, max_kl=12.0),
 }
-"""What a spec that says nothing else allows. Rounding alone stays well below, even in random models, which are far more
-sensitive than trained ones; a wrong layout or a forgotten adapter lies far above those of 8 bits and more."""
+"""What a spec that says nothing else allows: what is lost in the demo's model of 3M parameters, of foreign texts, and a
+little more. Larger models lose far less (some 1e-2 on average in 4 bits), so that a branch does well to set its own.
+The limits of the formats below 8 bits bound their loss alone; that the conversion is right is proven on the 16-bit file
+that they are made from."""
 
 
 class SamplingParameters(BaseModel):
