@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -260,6 +261,36 @@ async def test_a_fix_differs_field_by_field(client: DatasetClient) -> None:
     before, after = fields["/record/functional_requirements"]
     assert ("FR01:" in before, "FR001:" in after) == (True, True)
     assert set(fields) == {"/record/functional_requirements", "/messages/1/content"}
+
+
+# R80, R84
+async def test_a_fix_of_what_was_invalid_differs_field_by_field_too(client: DatasetClient) -> None:
+    base = await client.import_rows("pan", RECORDS, profile="business-requirements")
+    assert state_of(base) == "INVALID"
+    fixers = [dataset_pb2.FIXER_PAD_IDS]
+    fixing = dataset_service_pb2.FixDatasetVersionRequest(
+        name=base.name, request_id=new_request_id(), fixers=fixers, profile="instruct"
+    )
+    target = await client.made(client.stub.FixDatasetVersion(fixing))
+    assert state_of(target) == "READY"
+
+    found = await diff(client, base.name, target.name)
+
+    assert (found.changed, found.added, found.removed, found.moved, found.unchanged) == (10, 0, 0, 0, 0)
+    row = found.rows[0]
+    assert (row.change, row.base_side) == (CHANGE.CHANGE_CHANGED, dataset_pb2.DATASET_SIDE_UNSPECIFIED)
+    [field] = [field for field in row.fields if field.pointer == "/record/functional_requirements"]
+    assert ("FR01:" in field.before, "FR001:" in field.after) == (True, True)
+    request = dataset_service_pb2.DiffDatasetVersionsRequest(base=base.name, target=target.name, page_size=4)
+    paged: list[dataset_pb2.DatasetRowDiff] = []
+    while not paged or request.page_token:
+        page = await client.stub.DiffDatasetVersions(request)
+        paged += page.rows
+        request.page_token = page.next_page_token
+    assert paged == list(found.rows)
+    with pytest.raises(InvalidInput, match="malformed page_token"):
+        request.page_token = base64.urlsafe_b64encode(b'["7"]').decode()
+        await client.stub.DiffDatasetVersions(request)
 
 
 async def test_rows_are_added_removed_moved_or_changed(client: DatasetClient) -> None:

@@ -8,7 +8,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2
 from fragua_dataset.application.comparison import Place
-from fragua_dataset.application.diffs import RowDiff, VersionDiff
+from fragua_dataset.application.row_diffs import RowDiff, VersionDiff
 from fragua_dataset.domain.audit import AuditReport
 from fragua_dataset.domain.rows import Change, Side, StoredRow
 

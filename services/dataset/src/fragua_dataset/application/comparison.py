@@ -44,7 +44,8 @@ class Place:
     """Where one row is in its version."""
 
     id: str
-    side: Side
+    side: Side | None
+    """None: its version was INVALID, and not divided."""
     begin: int
 
 

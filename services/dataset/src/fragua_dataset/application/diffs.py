@@ -7,38 +7,26 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from fragua_dataset.application.comparison import Comparison, Difference, Place, Role
+from fragua_dataset.application.mended import CHANGES, is_mended_from, mended_rows
+from fragua_dataset.application.row_diffs import RowDiff, VersionDiff, cut_page
 from fragua_dataset.application.row_files import RowFiles
-from fragua_dataset.application.rows import MOST_BYTES, malformed_token
+from fragua_dataset.application.rows import malformed_token
 from fragua_dataset.application.versions import Versions
-from fragua_dataset.domain.rows import Change, FieldDiff, Side, field_diffs
-from fragua_dataset.domain.version import require_files
+from fragua_dataset.domain.rows import FieldDiff, Side, field_diffs
+from fragua_dataset.domain.version import Version, require_files
 from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.errors import InvalidInput, LimitExceeded, Violation
-from fragua_platform.paging import Page, PageRequest
+from fragua_platform.paging import PageRequest
 
 _KEPT = 8
 """Comparisons that are kept for their next pages."""
 
 Readers = Mapping[tuple[Role, Side], BufferedReader]
-
-
-@dataclass(frozen=True)
-class RowDiff:
-    difference: Difference
-    fields: Sequence[FieldDiff]
-
-
-@dataclass(frozen=True)
-class VersionDiff:
-    rows: Page[RowDiff]
-    counts: Mapping[Change, int]
-    unchanged: int
 
 
 class Diffs:
@@ -53,14 +41,18 @@ class Diffs:
         if base.split("/")[1] != target.split("/")[1]:
             problem = Violation("target", f"{target} is of another branch than {base}")
             raise InvalidInput(problem.description, violations=[problem])
-        bundles: dict[Role, Bundle] = {
-            "base": require_files((await self._versions.get(base)).version),
-            "target": require_files((await self._versions.get(target)).version),
-        }
+        before, after = (await self._versions.get(base)).version, (await self._versions.get(target)).version
+        if is_mended_from(after, before):
+            return await self._mended(after, page)
+        bundles: dict[Role, Bundle] = {"base": require_files(before), "target": require_files(after)}
         comparison = await self._comparison(bundles)
         with ExitStack() as stack:
             readers = await self._open(bundles, stack)
             return await asyncio.to_thread(_read_page, comparison, readers, page)
+
+    async def _mended(self, target: Version, page: PageRequest) -> VersionDiff:
+        with closing(await self._files.open(require_files(target).manifest.file(CHANGES))) as changes:
+            return await asyncio.to_thread(mended_rows, changes, target, page)
 
     async def _comparison(self, bundles: Mapping[Role, Bundle]) -> Comparison:
         pair = bundles["base"].manifest_sha256, bundles["target"].manifest_sha256
@@ -104,21 +96,9 @@ def _read_page(comparison: Comparison, readers: Readers, page: PageRequest) -> V
     after = page.number(0) if page.after else 0
     if not 0 <= after <= sum(counts.values()):
         raise malformed_token()
-    rows: list[RowDiff] = []
-    told = 0
-    for difference in comparison.differences(after, page.size + 1):
-        rows.append(RowDiff(difference, _fields(difference, readers)))
-        told += sum(len(field.before) + len(field.after) for field in rows[-1].fields)
-        if len(rows) > page.size or (len(rows) > 1 and told > MOST_BYTES):
-            page = replace(page, size=len(rows) - 1)
-            break
-    else:
-        page = replace(page, size=len(rows))
-    return VersionDiff(page.cut(rows, _position_of), counts, comparison.unchanged())
-
-
-def _position_of(row: RowDiff) -> Sequence[str]:
-    return [str(row.difference.position)]
+    differences = comparison.differences(after, page.size + 1)
+    rows = (RowDiff(difference, _fields(difference, readers)) for difference in differences)
+    return VersionDiff(cut_page(rows, page), counts, comparison.unchanged())
 
 
 def _fields(difference: Difference, readers: Readers) -> Sequence[FieldDiff]:
@@ -129,6 +109,7 @@ def _fields(difference: Difference, readers: Readers) -> Sequence[FieldDiff]:
 
 
 def _row(place: Place, readers: Readers, role: Role) -> dict[str, Any]:
+    assert place.side is not None, "versions with rows are divided"
     reader = readers[role, place.side]
     reader.seek(place.begin)
     row: dict[str, Any] = json.loads(reader.readline())

@@ -61,10 +61,11 @@ class FieldDiff:
 
 
 def field_diffs(before: dict[str, Any], after: dict[str, Any]) -> list[FieldDiff]:
-    return [
-        FieldDiff(pointer, *_shortened(_as_json(old), _as_json(new)))
-        for pointer, old, new in _differences("", _said(before), _said(after))
-    ]
+    return [field_diff(*difference) for difference in _differences("", _said(before), _said(after))]
+
+
+def field_diff(pointer: str, before: Any, after: Any) -> FieldDiff:
+    return FieldDiff(pointer, *_shortened(_as_json(before), _as_json(after)))
 
 
 def _said(row: dict[str, Any]) -> dict[str, Any]:
