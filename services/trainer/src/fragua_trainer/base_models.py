@@ -1,4 +1,4 @@
-"""Base models on their way into the artifact store: received file by file, checked, published as one bundle."""
+"""Base models on their way into the artifact store: received, checked, published as one bundle."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ from typing import BinaryIO
 from fragua_platform.artifacts.bundle import publish_bundle
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.database import Database
-from fragua_platform.errors import InvalidInput, LimitExceeded, Violation
+from fragua_platform.errors import EngineFailure, FailureClass, InvalidInput, LimitExceeded, Violation
+from fragua_platform.jobs.child import EngineProcess
+from fragua_platform.jobs.engine import JobDirectory
 from fragua_platform.jobs.workplace import own_workplace
 from fragua_platform.paging import Page, PageRequest
 from fragua_trainer.application import ModelRegistry
 from fragua_trainer.domain.registry import BaseModel, base_model_prefix
 
+UPLOAD = "upload"
+_GGUF_ENGINE = "fragua_trainer.training.gguf"
 _MAX_FILES = 256
-_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,42 @@ class BaseModels:
         folder = await asyncio.to_thread(stack.enter_context, own_workplace(self._directory))
         try:
             files = await self._receive_files(folder, parts)
-            architecture = await asyncio.to_thread(_check_folder, folder)
-            name = f"baseModels/{model_id}/revisions/{_revision(files)}"
-            bundle = await publish_bundle(self._store, base_model_prefix(name), folder, {"base_model": name})
+            if gguf := next((file.path for file in files if file.path.endswith(".gguf")), ""):
+                return await self._receive_gguf(model_id, folder, gguf)
+            return await self.publish(model_id, folder, UPLOAD)
         finally:
             await asyncio.to_thread(stack.close)
-        model = BaseModel(name, architecture, bundle, created=datetime.now(UTC))
+
+    async def publish(self, model_id: str, folder: Path, source: str, warnings: tuple[str, ...] = ()) -> BaseModel:
+        """Store the files of a model folder. The same content again gives the same revision."""
+        architecture = await asyncio.to_thread(_check_folder, folder)
+        name = f"baseModels/{model_id}/revisions/{await asyncio.to_thread(_revision, folder)}"
+        bundle = await publish_bundle(
+            self._store, base_model_prefix(name), folder, {"base_model": name, "source": source}
+        )
+        model = BaseModel(name, architecture, bundle, datetime.now(UTC), source, warnings)
         return await self._database.run(lambda connection: self._registry.add_base_model(connection, model))
+
+    async def find(self, model_id: str, source: str) -> BaseModel | None:
+        """The model that was stored from `source` before, if any."""
+        return await self._database.run(lambda connection: self._registry.find_base_model(connection, model_id, source))
+
+    async def _receive_gguf(self, model_id: str, folder: Path, file: str) -> BaseModel:
+        """Store the weights that the blocks of a GGUF file stand for, with a warning of what that means."""
+        job = JobDirectory(folder / "dequantizing")
+        job.inputs.mkdir(parents=True)
+        (folder / file).rename(job.inputs / file)
+        try:
+            await EngineProcess(_GGUF_ENGINE, job.root).run(on_record=lambda record: None)
+        except EngineFailure as failure:
+            if failure.failure_class is not FailureClass.USER_CONFIG:
+                raise
+            raise _refused("file.path", failure.message) from failure
+        warning = (
+            f"The weights were dequantized from {file}: they are those of the quantized model in 16 bits, not those that "
+            "it was quantized from. An adapter of it fits that model; exported and quantized again it loses a second time."
+        )
+        return await self.publish(model_id, job.outputs, f"gguf:{file}", (warning,))
 
     async def get(self, name: str) -> BaseModel:
         return await self._database.run(lambda connection: self._registry.base_model(connection, name))
@@ -88,7 +121,7 @@ class BaseModels:
     def _check_announcement(self, file: FileAnnounced, received: list[FileAnnounced], total: int) -> None:
         if file.path in {earlier.path for earlier in received}:
             raise _refused("file.path", f"{file.path!r} was sent twice")
-        if file.path.endswith(_PICKLES):
+        if file.path.endswith(PICKLES):
             raise _refused("file.path", f"{file.path!r} can hold a pickle, which runs code: send safetensors")
         if len(received) >= _MAX_FILES:
             raise LimitExceeded(f"a base model has at most {_MAX_FILES} files")
@@ -149,9 +182,13 @@ def _check_folder(folder: Path) -> str:
     return architecture
 
 
-def _revision(files: list[FileAnnounced]) -> str:
-    listing = "\n".join(f"{file.sha256} {file.path}" for file in sorted(files, key=lambda file: file.path))
-    return hashlib.sha256(listing.encode()).hexdigest()[:16]
+def _revision(folder: Path) -> str:
+    """Derived from the content of all files."""
+    lines = []
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()} {path.name}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _refused(field: str, problem: str) -> InvalidInput:

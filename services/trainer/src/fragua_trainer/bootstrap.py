@@ -12,13 +12,16 @@ from fragua_platform.jobs.desk import JobDesk
 from fragua_platform.jobs.store import JobStore
 from fragua_platform.runtime import Resources, Service, ServiceDefinition
 from fragua_trainer.adapters.dataset_client import DatasetClient
+from fragua_trainer.adapters.hub import Hub
 from fragua_trainer.adapters.log_lines import LogLines
 from fragua_trainer.adapters.registry import Registry
 from fragua_trainer.adapters.tables import metadata
 from fragua_trainer.api.servicer import TrainerServicer
 from fragua_trainer.application import Adapters, Training
 from fragua_trainer.base_models import BaseModels
+from fragua_trainer.estimates import Estimates
 from fragua_trainer.logs import Logs
+from fragua_trainer.mirror import Mirror
 from fragua_trainer.reactions import reactions
 from fragua_trainer.reruns import Reruns
 from fragua_trainer.settings import TrainerSettings
@@ -32,11 +35,15 @@ def build(settings: TrainerSettings, resources: Resources) -> Service:
     desk = JobDesk(database, jobs, kind="training", collection="trainingJobs", max_attempts=settings.max_attempts)
     datasets = DatasetClient(open_channel(settings.dataset_endpoint, tls=settings.channel_tls))
     training = Training(database, desk, registry, datasets)
+    directory = Path(settings.data_dir)
+    base_models = BaseModels(database, registry, store, directory / "uploads", settings.max_base_model_bytes)
     servicer = TrainerServicer(
         desk,
         training,
         Adapters(database, registry),
-        BaseModels(database, registry, store, Path(settings.data_dir) / "uploads", settings.max_base_model_bytes),
+        base_models,
+        Estimates(training, store, directory / "estimates", settings.max_estimate_seconds),
+        Mirror(base_models, Hub(settings.hub_endpoint), directory / "mirrored", settings.max_base_model_bytes),
         Reruns(desk, training),
         Logs(database, desk, log_lines),
     )

@@ -17,5 +17,9 @@ class TrainerSettings(PlatformSettings):
     """Where the dataset service answers."""
     max_base_model_bytes: int = Field(default=64 * 1024**3, gt=0)
     """Largest base model that `ImportBaseModel` takes."""
+    max_estimate_seconds: int = Field(default=600, gt=0, le=86_400)
+    """How long `EstimateTrainingJob` may take, with fetching the inputs and waiting for other estimates."""
+    hub_endpoint: str = ""
+    """Where `MirrorBaseModel` fetches models; the Hugging Face hub, or that of `HF_ENDPOINT`, when empty."""
     max_attempts: int = Field(default=5, ge=1, le=100)
     """Attempts that may crash or lose a dependency before a job fails for good."""

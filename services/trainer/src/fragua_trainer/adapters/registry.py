@@ -171,6 +171,14 @@ class Registry:
             raise NotFound(f"{name} does not exist")
         return _base_model(row)
 
+    def find_base_model(self, connection: Connection, model_id: str, source: str) -> BaseModel | None:
+        """The newest revision of the model that came from `source`."""
+        column = base_models.c
+        of_model = column.name.startswith(f"baseModels/{model_id}/revisions/", autoescape=True)
+        query = base_models.select().where(of_model, column.source == source).order_by(column.created.desc())
+        row = connection.execute(query).first()
+        return _base_model(row) if row else None
+
     def base_models(self, connection: Connection, page: PageRequest) -> Page[BaseModel]:
         query = base_models.select()
         if page.after:

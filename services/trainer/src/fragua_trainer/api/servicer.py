@@ -12,30 +12,38 @@ from fragua_platform.errors import InvalidInput, Violation
 from fragua_platform.jobs.desk import JobDesk
 from fragua_platform.jobs.job import Job
 from fragua_platform.paging import page_request
+from fragua_trainer.api.estimate_calls import EstimateCalls
 from fragua_trainer.api.log_calls import LogCalls
 from fragua_trainer.api.messages import (
     adapter_to_message,
     base_model_to_message,
     metric_to_message,
 )
+from fragua_trainer.api.mirror_calls import MirrorCalls
 from fragua_trainer.api.preset_calls import PresetCalls
 from fragua_trainer.api.rerun_calls import RerunCalls
 from fragua_trainer.api.training_messages import job_to_message, order_from_message
 from fragua_trainer.application import Adapters, Training
 from fragua_trainer.base_models import BaseModels, FileAnnounced
+from fragua_trainer.estimates import Estimates
 from fragua_trainer.logs import Logs
+from fragua_trainer.mirror import Mirror
 from fragua_trainer.reruns import Reruns
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class TrainerServicer(LogCalls, PresetCalls, RerunCalls, trainer_service_pb2_grpc.TrainerServiceServicer):
+class TrainerServicer(
+    EstimateCalls, LogCalls, MirrorCalls, PresetCalls, RerunCalls, trainer_service_pb2_grpc.TrainerServiceServicer
+):
     def __init__(
         self,
         desk: JobDesk,
         training: Training,
         adapters: Adapters,
         base_models: BaseModels,
+        estimates: Estimates,
+        mirror: Mirror,
         reruns: Reruns,
         logs: Logs,
     ) -> None:
@@ -43,6 +51,8 @@ class TrainerServicer(LogCalls, PresetCalls, RerunCalls, trainer_service_pb2_grp
         self._training = training
         self._adapters = adapters
         self._base_models = base_models
+        self._estimates = estimates
+        self._mirror = mirror
         self._reruns = reruns
         self._logs = logs
 
