@@ -259,8 +259,8 @@ def test_services_find_each_other(manifests: list[Manifest]) -> None:
     }
     for workload in ours(manifests):
         given = variables(workload, manifests)
-        needed = [name for name in settings_of(workload.service).model_fields if name.endswith("_endpoint")]
-        for name in needed:
+        settings = settings_of(workload.service).model_fields
+        for name in [f"{service}_endpoint" for service in SERVICES if f"{service}_endpoint" in settings]:
             service = name.removesuffix("_endpoint")
             assert given[f"FRAGUA_{name.upper()}"] == f"{service}:{ports[service]}", workload.name
 
