@@ -1,11 +1,14 @@
-"""Measures how a model becomes a GGUF file: time and memory of our streaming writer against llama.cpp's converter."""
+"""Measures how a trained model becomes files: our streaming writers against llama.cpp's converter and PEFT's merge."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import harness
@@ -28,6 +31,7 @@ QUICK_HIDDEN, QUICK_LAYERS = 256, 4
 SECONDS = "seconds"
 CPU_SECONDS = "CPU-seconds"
 PEAK_MIB = "MiB at peak"
+SHARE = "% of the model's size added to the memory"
 
 CONVERTER = "convert_hf_to_gguf.py"
 LLAMA_3_VOCABULARY = "models/ggml-vocab-llama-bpe.gguf"
@@ -56,19 +60,16 @@ def llama_cpp() -> Path:
     return folder
 
 
-def gguf_f16(folder: Path, quick: bool) -> Duel:
+def gguf(quantization: str, folder: Path, quick: bool) -> Duel:
     peer, converter = peer_python(), llama_cpp()
-    base = folder / "base"
-    shutil.copytree(converter / TOKENIZER, base)
-    hidden, layers = (QUICK_HIDDEN, QUICK_LAYERS) if quick else (HIDDEN, LAYERS)
-    run_child(OUR_PYTHON, OUR_PROGRAMS / "make_llama.py", base, str(hidden), str(layers))
+    base = _make_base(folder, quick)
     our_file, their_file = folder / "ours.gguf", folder / "theirs.gguf"
 
     def ours() -> Sample:
-        return _sample(run_child(OUR_PYTHON, OUR_PROGRAMS / "convert_f16.py", base, our_file))
+        return _sample(run_child(OUR_PYTHON, OUR_PROGRAMS / "convert.py", base, our_file, quantization))
 
     def theirs() -> Sample:
-        return _sample(run_child(peer, converter / CONVERTER, "--outtype", "f16", "--outfile", their_file, base))
+        return _sample(run_child(peer, converter / CONVERTER, "--outtype", quantization, "--outfile", their_file, base))
 
     def check() -> None:
         compared = run_child(OUR_PYTHON, OUR_PROGRAMS / "compare_tensors.py", our_file, their_file)
@@ -78,24 +79,83 @@ def gguf_f16(folder: Path, quick: bool) -> Duel:
     return Duel(ours, theirs, check)
 
 
+def merge(sample: Callable[[ChildRun, float], Sample], folder: Path, quick: bool) -> Duel:
+    base = _make_base(folder, quick)
+    adapter, our_model, their_model = folder / "adapter", folder / "ours", folder / "theirs"
+    run_child(OUR_PYTHON, OUR_PROGRAMS / "make_adapter.py", base, adapter)
+    size = (base / "model.safetensors").stat().st_size / 2**20
+
+    def run(contender: str, model: Path) -> Sample:
+        shutil.rmtree(model, ignore_errors=True)
+        return sample(run_child(OUR_PYTHON, OUR_PROGRAMS / "merge.py", contender, base, adapter, model), size)
+
+    def check() -> None:
+        compared = run_child(OUR_PYTHON, OUR_PROGRAMS / "compare_models.py", our_model, their_model)
+        if compared.number:
+            raise BenchmarkFailed(f"{compared.number:g} tensors differ between the two models:\n{compared.output}")
+
+    return Duel(lambda: run("ours", our_model), lambda: run("peft", their_model), check)
+
+
+def _make_base(folder: Path, quick: bool) -> Path:
+    base = folder / "base"
+    shutil.copytree(llama_cpp() / TOKENIZER, base)
+    hidden, layers = (QUICK_HIDDEN, QUICK_LAYERS) if quick else (HIDDEN, LAYERS)
+    run_child(OUR_PYTHON, OUR_PROGRAMS / "make_llama.py", base, str(hidden), str(layers))
+    return base
+
+
+def _time_of_merge(run: ChildRun, _size_mib: float) -> Sample:
+    return {SECONDS: json.loads(run.output.splitlines()[-1])["seconds"]}
+
+
+def _memory_of_merge(run: ChildRun, size_mib: float) -> Sample:
+    return {SHARE: 100 * json.loads(run.output.splitlines()[-1])["mib"] / size_mib}
+
+
 def _sample(run: ChildRun) -> Sample:
     return {SECONDS: run.seconds, CPU_SECONDS: run.cpu_seconds, PEAK_MIB: run.peak_mib}
 
 
-STAGES = (
-    Stage(
-        "gguf-f16",
+MODEL = "a random bf16 Llama with Llama 3's 128,256 tokens (403M parameters; 36M when quick)"
+MERGED = (
+    f"a LoRA of rank 16 for all projections into {MODEL}, read, merged and written for transformers. What the imports take "
+    "counts for neither, and every tensor of the two models is equal to the bit."
+)
+
+
+def _gguf_stage(quantization: str) -> Stage:
+    return Stage(
+        f"gguf-{quantization}",
         "llama.cpp convert_hf_to_gguf.py",
-        "a random bf16 Llama with Llama 3's 128,256 tokens (403M parameters; 36M when quick) to an f16 GGUF file. Ours is "
-        "the writer alone: no adapter, and not the proof in llama.cpp that an export ends with. Both are whole processes, "
-        "start-up included, and every tensor of the two files is equal.",
+        f"{MODEL} to a {quantization} GGUF file. Ours is the writer alone: no adapter, and not the proof in llama.cpp that "
+        "an export ends with. Both are whole processes, start-up included, and every tensor of the two files is equal.",
         (
             Metric(SECONDS, more_is_better=False),
             Metric(CPU_SECONDS, more_is_better=False),
             Metric(PEAK_MIB, more_is_better=False),
         ),
-        gguf_f16,
+        partial(gguf, quantization),
         quick_rounds=1,
+    )
+
+
+STAGES = (
+    _gguf_stage("f16"),
+    _gguf_stage("q8_0"),
+    Stage(
+        "merge-time",
+        "PEFT merge_and_unload",
+        MERGED,
+        (Metric(SECONDS, more_is_better=False),),
+        partial(merge, _time_of_merge),
+    ),
+    Stage(
+        "merge-rss",
+        "PEFT merge_and_unload",
+        MERGED,
+        (Metric(SHARE, more_is_better=False),),
+        partial(merge, _memory_of_merge),
     ),
 )
 

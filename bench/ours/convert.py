@@ -1,6 +1,6 @@
-"""Converts a Hugging Face directory to an f16 GGUF file, as an export does between its preflight and its proof.
+"""Converts a Hugging Face directory to a GGUF file, as an export does between its preflight and its proof.
 
-`convert_f16.py DIRECTORY FILE` prints the number of tensors.
+`convert.py DIRECTORY FILE QUANTIZATION` prints the number of tensors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if __name__ == "__main__":
     checkpoint = open_checkpoint(Path(sys.argv[1]))
     plan = plan_model(checkpoint)
     write_gguf_files(
-        {Quantization.F16: Path(sys.argv[2])},
+        {Quantization(sys.argv[3]): Path(sys.argv[2])},
         plan,
         checkpoint,
         NO_ADAPTER,
