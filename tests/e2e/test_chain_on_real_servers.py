@@ -99,7 +99,10 @@ async def _every_file_is_whole(chain: Chain, exported: exporter_pb2.Export) -> N
     assert {file.key.rpartition("/")[2] for file in exported.bundle.files} == {
         "tutor-1-f16.gguf",
         "Modelfile",
+        "README.md",
+        "bom.cdx.json",
         "export_info.json",
+        "provenance.intoto.json",
     }
     for file in exported.bundle.files:
         content = await chain.download(exported.name, file.key.rpartition("/")[2])

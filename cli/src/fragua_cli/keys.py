@@ -1,4 +1,4 @@
-"""Ed25519 keys for signing dataset versions: made and read here; the private one never leaves this machine."""
+"""Ed25519 keys for signing dataset versions and exports: made and read here; the private one never leaves this machine."""
 
 from __future__ import annotations
 
@@ -49,6 +49,10 @@ def public_bytes(key: Ed25519PrivateKey) -> bytes:
 
 def sign_version(key: Ed25519PrivateKey, version: str, manifest_sha256: str) -> bytes:
     return key.sign(f"fragua dataset version v1\n{version}\n{manifest_sha256}\n".encode())
+
+
+def sign_export(key: Ed25519PrivateKey, export: str, manifest_sha256: str) -> bytes:
+    return key.sign(f"fragua export v1\n{export}\n{manifest_sha256}\n".encode())
 
 
 def _unusable(problem: str) -> InvalidInput:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from fragua.exporter.v1 import exporter_pb2
+
 
 class Quantization(StrEnum):
     F32 = "f32"
@@ -18,3 +20,8 @@ class Quantization(StrEnum):
     @property
     def in_messages(self) -> str:
         return f"QUANTIZATION_{self.name}"
+
+
+def quantization_name(number: exporter_pb2.Quantization) -> str:
+    """`q4_k_m`"""
+    return exporter_pb2.Quantization.Name(number).removeprefix("QUANTIZATION_").lower()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -102,16 +103,17 @@ async def upload_base_model(suite: Suite, output: Output, folder: Path, model: s
     return await suite.persist(attempt)
 
 
-async def download(suite: Suite, output: Output, export: str, artifact: artifact_pb2.Artifact, folder: Path) -> Path:
-    """Fetch one file of an export."""
-    name = artifact.key.rpartition("/")[2]
+async def download_export_file(
+    suite: Suite, output: Output, export: str, path: str, artifact: artifact_pb2.Artifact, folder: Path
+) -> Path:
+    """Fetch one file of an export; `path` is its name within its bundle."""
 
     def read(offset: int) -> AsyncIterable[Any]:
         return suite.exporter.DownloadExportFile(
-            exporter_calls.DownloadExportFileRequest(name=export, file=name, offset=offset)
+            exporter_calls.DownloadExportFileRequest(name=export, file=path, offset=offset)
         )
 
-    return await _download(suite, output, read, artifact, folder / name)
+    return await _download(suite, output, read, artifact, folder / path)
 
 
 async def download_dataset_file(
@@ -125,6 +127,14 @@ async def download_dataset_file(
         )
 
     return await _download(suite, output, read, artifact, folder / path)
+
+
+def name_in(bundle: artifact_pb2.Bundle, file: artifact_pb2.Artifact) -> str:
+    """Name of a file within its bundle; a writer that came second puts its files into a folder beside the first's."""
+    name = re.sub(r"^retry-[0-9a-f]{8}/", "", file.key.removeprefix(f"{bundle.prefix}/"))
+    if name.startswith("/") or ".." in name.split("/"):
+        raise Corrupted(f"{bundle.prefix} has a file {name!r}, which would lie outside of the folder")
+    return name
 
 
 async def _download(

@@ -214,6 +214,10 @@ class Evaluator(evaluator_service_pb2_grpc.EvaluatorServiceServicer):
     """Nothing here is asked of it."""
 
 
+MODELFILE = 'FROM ./tutor-1-f16.gguf\nSYSTEM """Eres un [bold]señor[/bold]."""\n'
+CARD = "# tutor-1\n\n| a | b |\n"
+
+
 class Exporter(exporter_service_pb2_grpc.ExporterServiceServicer):
     def __init__(self) -> None:
         self.offsets: list[int] = []
@@ -221,6 +225,47 @@ class Exporter(exporter_service_pb2_grpc.ExporterServiceServicer):
         self.content = GGUF
         self.published: list[exporter_service_pb2.PublishToOllamaRequest] = []
         self.ollama_is_away = False
+        self.asked: list[Any] = []
+        self.texts = {"Modelfile": MODELFILE.encode(), "README.md": CARD.encode()}
+        self.faults: list[str] = []
+        self.signatures: list[exporter_pb2.ExportSignature] = []
+
+    async def CreateExport(self, request: Any, context: Any) -> exporter_pb2.Export:
+        self.asked.append(request)
+        return exporter_pb2.Export(name=f"{request.parent}/exports/x1")
+
+    async def EstimateExport(self, request: Any, context: Any) -> exporter_pb2.ExportEstimate:
+        self.asked.append(request)
+        files = [exporter_pb2.FileEstimate(quantization="QUANTIZATION_Q4_K_M", size_bytes=4_700_000_000)]
+        return exporter_pb2.ExportEstimate(
+            disk_bytes=21_000_000_000, memory_bytes=33_000_000_000, disk_free_bytes=10**9, files=files
+        )
+
+    async def ListExports(self, request: Any, context: Any) -> exporter_service_pb2.ListExportsResponse:
+        export = exporter_pb2.Export(
+            name=f"{request.parent}/exports/x1",
+            adapter=f"{request.parent}/adapters/3",
+            quantizations=[exporter_pb2.QUANTIZATION_Q4_K_M],
+            merged_model=True,
+            signatures=[exporter_pb2.ExportSignature(signer="Íñigo")],
+            publications=[exporter_pb2.OllamaPublication(model="tutor:v2")],
+        )
+        return exporter_service_pb2.ListExportsResponse(exports=[export])
+
+    async def VerifyExport(self, request: Any, context: Any) -> exporter_pb2.ExportVerification:
+        checks = [
+            exporter_pb2.ExportSignatureCheck(signer=each.signer, public_key=each.public_key, valid=not self.faults)
+            for each in self.signatures
+        ]
+        return exporter_pb2.ExportVerification(intact=not self.faults, faults=self.faults, signatures=checks)
+
+    async def SignExport(self, request: Any, context: Any) -> exporter_pb2.Export:
+        self.signatures.append(
+            exporter_pb2.ExportSignature(
+                signer=request.signer, public_key=request.public_key, signature=request.signature
+            )
+        )
+        return exporter_pb2.Export(name=request.name, signatures=self.signatures)
 
     async def PublishToOllama(
         self, request: Any, context: Any
@@ -252,13 +297,14 @@ class Exporter(exporter_service_pb2_grpc.ExporterServiceServicer):
         file = artifact_pb2.Artifact(
             key="models/gguf/tutor/x1/tutor-1-f16.gguf", size_bytes=len(GGUF), sha256=hashlib.sha256(GGUF).hexdigest()
         )
-        return exporter_pb2.Export(name=request.name, bundle=artifact_pb2.Bundle(files=[file]))
+        bundle = artifact_pb2.Bundle(prefix="models/gguf/tutor/x1", manifest_sha256="ab" * 32, files=[file])
+        return exporter_pb2.Export(name=request.name, bundle=bundle)
 
     async def DownloadExportFile(
         self, request: Any, context: Any
     ) -> AsyncIterator[exporter_service_pb2.DownloadExportFileResponse]:
         self.offsets.append(request.offset)
-        rest = self.content[request.offset :]
+        rest = self.texts.get(request.file, self.content)[request.offset :]
         for begin in range(0, len(rest), 65_536):
             if self.break_after and begin >= self.break_after:
                 self.break_after = 0

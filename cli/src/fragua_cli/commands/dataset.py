@@ -14,7 +14,7 @@ from fragua.dataset.v1 import dataset_service_pb2 as calls
 from fragua_cli.commands import dataset_derive, dataset_files, dataset_review, dataset_rows, feedback, synthesize
 from fragua_cli.commands.job_verbs import first
 from fragua_cli.jobs import dataset_versions
-from fragua_cli.names import base_model_name, branch_name, dataset_version_name
+from fragua_cli.names import base_model_name, branch_name, dataset_id, dataset_version_name
 from fragua_cli.options import BranchOption, LimitOption, RequestIdOption, request_id
 from fragua_cli.output import local_time
 from fragua_cli.session import Session, client_command
@@ -115,7 +115,7 @@ async def import_file(
     Where the connection breaks, the upload goes on by itself from where it stopped.
     """
     suite = session.suite
-    parent = f"{await branch_name(suite, branch)}/datasets/{dataset}"
+    parent = f"{await branch_name(suite, branch)}/datasets/{dataset_id(dataset)}"
     options = dataset_pb2.ImportOptions(
         shape=None if shape is Shape.AUTO else f"ROW_SHAPE_{shape.name}",
         validation_fraction=validation_fraction,
@@ -158,7 +158,7 @@ async def list_versions(
     """List the versions of a branch's datasets, newest first."""
     parent = await branch_name(session.suite, branch)
     if dataset:
-        parent += f"/datasets/{dataset}"
+        parent += f"/datasets/{dataset_id(dataset)}"
     found, more = await first(dataset_versions(session.suite).list(parent), limit)
     columns = {
         "NAME": [version.name for version in found],

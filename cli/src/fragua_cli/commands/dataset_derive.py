@@ -64,7 +64,7 @@ async def fix(
 @client_command(app, "filter")
 async def keep(
     session: Session,
-    version: VersionArgument,
+    version: RowsArgument,
     min_score: Annotated[
         float | None, typer.Option(help="The same as --metric score=MIN..", show_default=False)
     ] = None,
@@ -94,7 +94,7 @@ async def keep(
     metrics = dict(_metric(given) for given in metric or [])
     if min_score is not None:
         metrics.setdefault("score", dataset_pb2.Bounds()).min = min_score
-    parent = await dataset_version_name(session.suite, version, branch)
+    parent = await dataset_version_name(session.suite, version, branch, with_rows=True)
     request = calls.FilterDatasetVersionRequest(
         name=parent,
         request_id=request_id(given_request_id),
@@ -115,7 +115,7 @@ async def keep(
 @client_command(app, "split")
 async def split(
     session: Session,
-    version: VersionArgument,
+    version: RowsArgument,
     validation_fraction: FractionOption = None,
     seed: SeedOption = 0,
     group_field: Annotated[
@@ -131,7 +131,7 @@ async def split(
     given_request_id: RequestIdOption = "",
 ) -> None:
     """Divide the same rows anew, as a new version."""
-    parent = await dataset_version_name(session.suite, version, branch)
+    parent = await dataset_version_name(session.suite, version, branch, with_rows=True)
     request = calls.SplitDatasetVersionRequest(
         name=parent,
         request_id=request_id(given_request_id),
@@ -161,7 +161,7 @@ async def merge(
     given_request_id: RequestIdOption = "",
 ) -> None:
     """Join the rows of several versions and divide them anew; of equal rows the first stays."""
-    names = [await dataset_version_name(session.suite, version, branch) for version in versions]
+    names = [await dataset_version_name(session.suite, version, branch, with_rows=True) for version in versions]
     home = await branch_name(session.suite, branch, implied_by=names[0])
     request = calls.MergeDatasetVersionsRequest(
         parent=f"{home}/datasets/{name}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -21,9 +20,9 @@ from fragua_cli.options import BranchOption
 from fragua_cli.outcomes import show_failure
 from fragua_cli.output import size_of
 from fragua_cli.session import Session, client_command
-from fragua_cli.transfers import download_dataset_file
+from fragua_cli.transfers import download_dataset_file, name_in
 from fragua_cli.versions import VersionArgument
-from fragua_platform.errors import Corrupted, FailedPrecondition, NotFound
+from fragua_platform.errors import FailedPrecondition, NotFound
 
 app = typer.Typer()
 
@@ -108,11 +107,3 @@ def _files(bundle: artifact_pb2.Bundle) -> dict[str, list[str]]:
         "FILE": [name_in(bundle, file) for file in bundle.files],
         "SIZE": [size_of(file.size_bytes) for file in bundle.files],
     }
-
-
-def name_in(bundle: artifact_pb2.Bundle, file: artifact_pb2.Artifact) -> str:
-    """Name of a file within its bundle; a writer that came second puts its files into a folder beside the first's."""
-    name = re.sub(r"^retry-[0-9a-f]{8}/", "", file.key.removeprefix(f"{bundle.prefix}/"))
-    if name.startswith("/") or ".." in name.split("/"):
-        raise Corrupted(f"{bundle.prefix} has a file {name!r}, which would lie outside of the folder")
-    return name

@@ -105,7 +105,7 @@ async def keygen(
 @client_command(app, "sign")
 async def sign(
     session: Session,
-    version: VersionArgument,
+    version: RowsArgument,
     key: Annotated[
         Path, typer.Option("--key", "-k", exists=True, dir_okay=False, help="Your private key, from `keygen`.")
     ],
@@ -120,7 +120,7 @@ async def sign(
     """Sign a version, here: the private key is not sent. What was tampered with is not signed."""
     private = read_key(key)
     suite = session.suite
-    name = await dataset_version_name(suite, version, branch)
+    name = await dataset_version_name(suite, version, branch, with_rows=True)
     found = await _verified(session, name)
     if found.faults:
         raise FailedPrecondition(
@@ -136,13 +136,13 @@ async def sign(
     signed = await suite.call(suite.dataset.SignDatasetVersion, request)
     if session.output.as_json:
         session.output.document(signed)
-    session.output.say(f"{name} is signed by {escape(signer)}; it has {len(signed.signatures)} signatures")
+    session.output.say(f"{name} is signed by {escape(signer)}; signatures so far: {len(signed.signatures)}")
 
 
 @client_command(app, "verify")
-async def verify(session: Session, version: VersionArgument, branch: BranchOption = "") -> None:
+async def verify(session: Session, version: RowsArgument, branch: BranchOption = "") -> None:
     """Read every byte of a version again: digests, each row's id, signatures. Exits with 2 when something is wrong."""
-    name = await dataset_version_name(session.suite, version, branch)
+    name = await dataset_version_name(session.suite, version, branch, with_rows=True)
     found = await _verified(session, name)
     if session.output.as_json:
         session.output.document(found)

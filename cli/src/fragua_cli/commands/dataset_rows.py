@@ -57,13 +57,13 @@ RowLimitOption = Annotated[int, typer.Option("--limit", min=1, help="Rows at mos
 @client_command(app, "rows")
 async def rows(
     session: Session,
-    version: VersionArgument,
+    version: RowsArgument,
     branch: BranchOption = "",
     side: SideOption = None,
     limit: RowLimitOption = 20,
 ) -> None:
     """List the rows of a version. With --json: whole."""
-    name = await dataset_version_name(session.suite, version, branch)
+    name = await dataset_version_name(session.suite, version, branch, with_rows=True)
     method = partial(session.suite.dataset.ListDatasetRows, timeout=_READ_SECONDS)
 
     def page(token: str) -> Any:
@@ -79,13 +79,13 @@ async def rows(
 @client_command(app, "sample")
 async def sample(
     session: Session,
-    version: VersionArgument,
+    version: RowsArgument,
     branch: BranchOption = "",
     size: Annotated[int, typer.Option(min=0, max=500, help="The branch policy's number of rows when 0.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed shows the same rows.")] = 0,
 ) -> None:
     """Show rows by chance, as a reviewer looks at them. With --json: whole."""
-    name = await dataset_version_name(session.suite, version, branch)
+    name = await dataset_version_name(session.suite, version, branch, with_rows=True)
     method = partial(session.suite.dataset.SampleDatasetRows, timeout=_READ_SECONDS)
     answer = await session.suite.call(method, calls.SampleDatasetRowsRequest(name=name, size=size, seed=seed))
     if session.output.as_json:

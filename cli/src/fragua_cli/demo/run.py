@@ -31,7 +31,7 @@ from fragua_cli.preferences import Preferences
 from fragua_cli.session import Session, run_to_exit_code
 from fragua_cli.suite import Suite
 from fragua_cli.tls import find_tls
-from fragua_cli.transfers import download, upload_base_model, upload_dataset
+from fragua_cli.transfers import download_export_file, name_in, upload_base_model, upload_dataset
 from fragua_platform.errors import AlreadyExists
 
 _PATIENCE_SECONDS: Final = 180.0
@@ -96,8 +96,9 @@ async def _forge(session: Session, examples: recipe.Examples, folder: Path) -> F
     steps.tell(f"{len(export.files)} files, verified in llama.cpp {seconds_taken(export.status)}")
     steps.begin("Download")
     files = {
-        artifact.key.rpartition("/")[2]: await download(session.suite, session.output, export.name, artifact, folder)
+        name: await download_export_file(session.suite, session.output, export.name, name, artifact, folder)
         for artifact in export.bundle.files
+        for name in [name_in(export.bundle, artifact)]
     }
     return Forged(
         base_model=base.name,

@@ -173,8 +173,8 @@ def _running(facts: ExportFacts) -> Iterator[str]:
             "python",
             "from transformers import AutoModelForCausalLM, AutoTokenizer",
             "",
-            'model = AutoModelForCausalLM.from_pretrained(".")',
-            'tokenizer = AutoTokenizer.from_pretrained(".")',
+            'model = AutoModelForCausalLM.from_pretrained("merged")',
+            'tokenizer = AutoTokenizer.from_pretrained("merged")',
         )
 
 
