@@ -24,7 +24,7 @@ from fragua_trainer.training.attention import PRODUCTS_UP_TO
 from fragua_trainer.training.batch import IGNORED, Batch, Example
 from fragua_trainer.training.decoder import packed_decoder
 from fragua_trainer.training.loop import summed_loss, take_step
-from fragua_trainer.training.packing import Pack
+from fragua_trainer.training.packing import WORTH_SHARING, Pack
 from fragua_trainer.training.products import Library
 from fragua_trainer.training.run import Run
 from tests.tiny_models import strengthen
@@ -166,6 +166,23 @@ def test_every_kind_of_adapter_has_the_same_loss_and_gradient(lora: dict[str, An
     config = LlamaConfig(**SHAPE, attention_bias="bias" in lora)
 
     hold_against_plain(new_run(adapted(config, **lora)), new_run(adapted(config, **lora)), 1e-4)
+
+
+# One of them is short, one takes several blocks of queries, and one the kernel for long rows.
+@pytest.mark.parametrize("shared", [WORTH_SHARING, 150])
+def test_a_shared_beginning_changes_neither_loss_nor_gradient(shared: int) -> None:
+    beginning = example(shared, shared, 9).tokens
+    rows = [
+        Example([*beginning, *row.tokens], [IGNORED] * shared + row.labels)
+        for row in EXAMPLES
+        if row is not EXAMPLES[1]
+    ]
+    packed, plain = new_run(adapted(Qwen3Config(**SHAPE))), new_run(adapted(Qwen3Config(**SHAPE)))
+    (pack,) = packed.arrange([rows])
+    assert isinstance(pack, Pack)
+    assert pack.shared >= shared
+
+    hold_against_plain(packed, plain, 1e-4, rows)
 
 
 def test_activation_checkpointing_changes_nothing() -> None:

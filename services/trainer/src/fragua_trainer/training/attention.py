@@ -18,22 +18,39 @@ BLOCK = 128
 
 
 def attend(
-    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, lengths: tuple[int, ...], scale: float
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    shared: int,
+    lengths: tuple[int, ...],
+    scale: float,
 ) -> torch.Tensor:
-    """Attention output per token and head, from tensors [token, head, channel]; keys may have fewer heads."""
-    outputs = []
-    parts = (tensor.split(lengths) for tensor in (queries, keys, values))
-    for query, key, value in zip(*parts, strict=True):
-        if len(query) <= PRODUCTS_UP_TO:
-            outputs.append(_ProductAttention.apply(query, key, value, scale))
-        else:
-            outputs.append(_blockwise(query, key, value, scale))
+    """Attention output per token and head, from tensors [token, head, channel]; keys may have fewer heads.
+
+    The first `shared` tokens belong to every example, whose other tokens follow in `lengths`.
+    """
+    shared_queries, *own_queries = queries.split((shared, *lengths))
+    shared_keys, *own_keys = keys.split((shared, *lengths))
+    shared_values, *own_values = values.split((shared, *lengths))
+    outputs = [_attend_within(shared_queries, shared_keys, shared_values, scale)] if shared else []
+    for query, key, value in zip(own_queries, own_keys, own_values, strict=True):
+        if shared:
+            key, value = torch.cat((shared_keys, key)), torch.cat((shared_values, value))
+        outputs.append(_attend_within(query, key, value, scale))
     return torch.cat(outputs)
 
 
-def _blockwise(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
+def _attend_within(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
+    """Of one example. With fewer queries than keys, the queries are those of the last tokens."""
+    if len(key) <= PRODUCTS_UP_TO:
+        attended: torch.Tensor = _ProductAttention.apply(query, key, value, scale)
+        return attended
+    whole = len(query) == len(key)
+    seen = None if whole else torch.ones(len(query), len(key), dtype=torch.bool).tril_(len(key) - len(query))
     query, key, value = (tensor.transpose(0, 1).unsqueeze(0) for tensor in (query, key, value))
-    output = functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=True)
+    output = functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=seen, is_causal=whole, scale=scale, enable_gqa=True
+    )
     return output.squeeze(0).transpose(0, 1)
 
 
@@ -49,12 +66,14 @@ class _ProductAttention(torch.autograd.Function):
         key, value = key.transpose(0, 1).contiguous(), value.transpose(0, 1).contiguous()
         output = torch.empty_like(grouped)
         probabilities = []
+        before = key.shape[1] - length
         for start, end in _blocks(length):
-            scores = torch.bmm(grouped[:, :, start:end].flatten(1, 2), key[:, :end].transpose(1, 2))
-            scores = scores.view(len(key), shared, end - start, end)
-            scores[..., start:].add_(_later(end - start, scores.dtype))
+            seen = before + end
+            scores = torch.bmm(grouped[:, :, start:end].flatten(1, 2), key[:, :seen].transpose(1, 2))
+            scores = scores.view(len(key), shared, end - start, seen)
+            scores[..., before + start :].add_(_later(end - start, scores.dtype))
             some = torch.softmax(scores, dim=-1)
-            output[:, :, start:end] = torch.bmm(some.flatten(1, 2), value[:, :end]).view(output[:, :, start:end].shape)
+            output[:, :, start:end] = torch.bmm(some.flatten(1, 2), value[:, :seen]).view(output[:, :, start:end].shape)
             probabilities.append(some)
         ctx.save_for_backward(grouped, key, value, *probabilities)
         ctx.scale = scale
@@ -67,13 +86,14 @@ class _ProductAttention(torch.autograd.Function):
         arriving = gradients[0].view(length, key_heads, shared, width).permute(1, 2, 0, 3).contiguous()
         to_query, to_key, to_value = torch.empty_like(grouped), torch.zeros_like(key), torch.zeros_like(value)
         for (start, end), some in zip(_blocks(length), probabilities, strict=True):
+            seen = key.shape[1] - length + end
             arrived = arriving[:, :, start:end].flatten(1, 2)
             weights = some.flatten(1, 2)
-            to_value[:, :end].baddbmm_(weights.transpose(1, 2), arrived)
-            to_weights = torch.bmm(arrived, value[:, :end].transpose(1, 2))
+            to_value[:, :seen].baddbmm_(weights.transpose(1, 2), arrived)
+            to_weights = torch.bmm(arrived, value[:, :seen].transpose(1, 2))
             to_scores = torch._softmax_backward_data(to_weights, weights, -1, weights.dtype)
-            to_query[:, :, start:end] = torch.bmm(to_scores, key[:, :end]).view(key_heads, shared, -1, width)
-            to_key[:, :end].baddbmm_(to_scores.transpose(1, 2), grouped[:, :, start:end].flatten(1, 2))
+            to_query[:, :, start:end] = torch.bmm(to_scores, key[:, :seen]).view(key_heads, shared, -1, width)
+            to_key[:, :seen].baddbmm_(to_scores.transpose(1, 2), grouped[:, :, start:end].flatten(1, 2))
         to_query = (to_query * ctx.scale).permute(2, 0, 1, 3).reshape(length, key_heads * shared, width)
         return to_query, to_key.transpose(0, 1), to_value.transpose(0, 1), None
 

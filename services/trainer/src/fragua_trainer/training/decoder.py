@@ -48,11 +48,11 @@ class PackedDecoder:
         """Cross-entropy summed over the supervised tokens of the pack."""
         training = self._model.training
         # Example by example, because noise on embeddings is measured by the length of the row that they come in.
-        rows = pack.tokens.split(pack.lengths)
+        rows = pack.tokens.split([length for length in (pack.shared, *pack.lengths) if length])
         hidden = torch.cat([self._backbone.embed_tokens(row[None])[0] for row in rows])
         cosines, sines = self._backbone.rotary_emb(hidden, pack.positions[None])
         for layer in self._layers:
-            arguments = (hidden, cosines[0, :, None], sines[0, :, None], pack.lengths, training)
+            arguments = (hidden, cosines[0, :, None], sines[0, :, None], pack.shared, pack.lengths, training)
             if training and self._backbone.gradient_checkpointing:
                 hidden = checkpoint(layer, *arguments, use_reentrant=False)
             else:
@@ -81,6 +81,7 @@ class _Layer:
         hidden: torch.Tensor,
         cosines: torch.Tensor,
         sines: torch.Tensor,
+        shared: int,
         lengths: tuple[int, ...],
         training: bool,
     ) -> torch.Tensor:
@@ -91,7 +92,7 @@ class _Layer:
         if self._query_norm is not None and self._key_norm is not None:
             queries, keys = normalize(queries, self._query_norm), normalize(keys, self._key_norm)
         queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
-        attended = attend(queries, keys, values, lengths, self._scale).flatten(1)
+        attended = attend(queries, keys, values, shared, lengths, self._scale).flatten(1)
         hidden = hidden + self._attended(attended, training)
         normed = normalize(hidden, self._layer.post_attention_layernorm)
         return hidden + self._down(gate(self._gate_and_up(normed, training)), training)
