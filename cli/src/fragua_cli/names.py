@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 from fragua.dataset.v1 import dataset_pb2
@@ -10,6 +11,9 @@ from fragua.trainer.v1 import trainer_service_pb2 as trainer_calls
 from fragua_cli.jobs import dataset_versions
 from fragua_cli.suite import Suite, all_pages
 from fragua_platform.errors import InvalidInput, NotFound, Violation
+
+_WITHOUT_ROWS = (dataset_pb2.DATASET_VERSION_STATE_VALIDATING, dataset_pb2.DATASET_VERSION_STATE_INVALID)
+_DATASET = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
 async def branch_name(suite: Suite, branch: str, *, implied_by: str = "") -> str:
@@ -32,8 +36,10 @@ async def resource_name(suite: Suite, collection: str, given: str, branch: str) 
     return f"{await branch_name(suite, branch)}/{collection}/{given}"
 
 
-async def dataset_version_name(suite: Suite, given: str, branch: str, *, ready: bool = False) -> str:
-    """From a full name, `DATASET/VERSION`, or `DATASET`: then its newest version, among the READY ones if asked."""
+async def dataset_version_name(
+    suite: Suite, given: str, branch: str, *, ready: bool = False, with_rows: bool = False
+) -> str:
+    """From a full name, `DATASET/VERSION`, or `DATASET`: then its newest version, of those that are asked for."""
     if "/versions/" in given:
         return given
     if "/datasets/" in given:
@@ -44,9 +50,12 @@ async def dataset_version_name(suite: Suite, given: str, branch: str, *, ready: 
         if version:
             return f"{dataset}/versions/{version}"
     async for version_found in dataset_versions(suite).list(dataset):
-        if not ready or version_found.state == dataset_pb2.DATASET_VERSION_STATE_READY:
-            return version_found.name
-    kind = "READY version" if ready else "version"
+        if ready and version_found.state != dataset_pb2.DATASET_VERSION_STATE_READY:
+            continue
+        if with_rows and version_found.state in _WITHOUT_ROWS:
+            continue
+        return version_found.name
+    kind = "READY version" if ready else "version with rows" if with_rows else "version"
     raise NotFound(f"{dataset} has no {kind}; import one with `fragua dataset import`")
 
 
@@ -64,6 +73,18 @@ async def base_model_name(suite: Suite, given: str) -> str:
         raise NotFound(f"{model} has no revision; import it with `fragua base import DIR --name {given}`")
     newest = max(revisions, key=lambda each: each.create_time.ToNanoseconds())
     return str(newest.name)
+
+
+def dataset_id(given: str) -> str:
+    """For a dataset that may be new; files are often called by what no dataset can be."""
+    if _DATASET.fullmatch(given):
+        return given
+    instead = re.sub(r"[^a-z0-9]+", "-", given.lower()).strip("-")
+    proposal = f", such as {instead!r}" if _DATASET.fullmatch(instead) else ""
+    description = (
+        f"{given!r} is no name of a dataset: a to z first, then a to z, digits and dashes, at most 40{proposal}"
+    )
+    raise InvalidInput(description, violations=[Violation("--name", description)])
 
 
 def branches(suite: Suite) -> AsyncIterator[dataset_pb2.Branch]:

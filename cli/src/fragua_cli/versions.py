@@ -16,9 +16,16 @@ from fragua_cli.exits import ExitCode
 from fragua_cli.following import follow
 from fragua_cli.jobs import dataset_versions
 from fragua_cli.outcomes import show_failure
+from fragua_cli.output import as_dict
 from fragua_cli.session import Session
 from fragua_cli.suite import all_pages
 
+RowsArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="VERSION", help="DATASET (its newest version that has rows), DATASET/VERSION, or the full name."
+    ),
+]
 VersionArgument = Annotated[
     str, typer.Argument(metavar="VERSION", help="DATASET (its newest version), DATASET/VERSION, or the full name.")
 ]
@@ -71,9 +78,8 @@ def _tell_success(session: Session, version: dataset_pb2.DatasetVersion) -> None
     if version.HasField("fixes"):
         output.say(f"  {version.fixes.rows_changed:,} rows were mended{_counted(version.fixes.changes_by_fixer)}")
     if version.HasField("selection"):
-        output.say(
-            f"  {version.selection.rows_kept:,} rows were kept; left out{_counted(version.selection.rows_left_out)}"
-        )
+        left_out = _counted(version.selection.rows_left_out) or " none"
+        output.say(f"  {version.selection.rows_kept:,} rows were kept; left out{left_out}")
     for report in version.truncation:
         output.say(
             f"  at {report.max_length:,} tokens of {escape(report.tokenizer)}: {report.rows_cut:,} rows are cut, "
@@ -92,22 +98,31 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 async def list_problems(session: Session, name: str, limit: int) -> None:
+    """The first ones by line, and how many there are of each code."""
     suite = session.suite
-    pages = all_pages(
-        lambda token: suite.call(
-            suite.dataset.ListDatasetProblems, calls.ListDatasetProblemsRequest(parent=name, page_token=token)
-        ),
-        "problems",
-    )
-    found, more = await first(pages, limit)
+    counts: dict[str, int] = {}
+
+    async def page(token: str) -> calls.ListDatasetProblemsResponse:
+        request = calls.ListDatasetProblemsRequest(parent=name, page_token=token)
+        answer = await suite.call(suite.dataset.ListDatasetProblems, request)
+        counts.update(answer.count_by_code)
+        return answer
+
+    found, more = await first(all_pages(page, "problems"), limit)
+    if session.output.as_json:
+        listed = [as_dict(problem) for problem in found]
+        session.output.document({"problems": listed, "countByCode": counts, "more": more})
+        return
     columns = {
         "LINE": [str(problem.line or "") for problem in found],
-        "POINTER": [problem.pointer for problem in found],
+        "POINTER": [escape(problem.pointer) for problem in found],
         "CODE": [problem.code for problem in found],
-        "PROBLEM": [problem.message for problem in found],
-        "WAY OUT": [problem.hint for problem in found],
+        "PROBLEM": [escape(problem.message) for problem in found],
+        "WAY OUT": [escape(problem.hint) for problem in found],
     }
     session.output.listing(found, columns, nothing="no problems", more=more)
+    if counts:
+        session.output.say(f"all together{_counted(counts)}")
 
 
 def version_state(version: dataset_pb2.DatasetVersion) -> str:

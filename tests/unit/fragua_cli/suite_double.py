@@ -100,7 +100,7 @@ class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
         problem = dataset_pb2.DatasetProblem(
             line=17, pointer="/messages/2/role", code="UNKNOWN_ROLE", message="'bot' is no role", hint="say assistant"
         )
-        return dataset_service_pb2.ListDatasetProblemsResponse(problems=[problem])
+        return dataset_service_pb2.ListDatasetProblemsResponse(problems=[problem], count_by_code={"UNKNOWN_ROLE": 1200})
 
     async def ListDatasetVersions(self, request: Any, context: Any) -> dataset_service_pb2.ListDatasetVersionsResponse:
         states = {

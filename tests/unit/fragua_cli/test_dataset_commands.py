@@ -49,6 +49,22 @@ def test_a_tokenizer_without_a_length_is_refused(fragua: Fragua, tmp_path: Path,
     assert "BASE=LENGTH" in refused.stderr
 
 
+# R64
+def test_a_name_that_no_dataset_can_have_is_refused_with_one_that_it_can(fragua: Fragua, tmp_path: Path) -> None:
+    file = tmp_path / "premium_migrated.jsonl"
+    file.write_text("{}\n", "utf-8")
+    refused = fragua("dataset", "import", str(file), "-n", "premium_migrated")
+    assert refused.exit_code == ExitCode.REFUSED
+    assert "such as 'premium-migrated'" in refused.stderr
+
+
+def test_problems_are_counted_by_code_beyond_those_that_are_listed(fragua: Fragua) -> None:
+    assert "all together: UNKNOWN_ROLE 1,200" in fragua("dataset", "problems", PARENT).stdout
+    told = json.loads(fragua("dataset", "problems", PARENT, "--json").stdout)
+    assert [problem["line"] for problem in told["problems"]] == ["17"]
+    assert told["countByCode"] == {"UNKNOWN_ROLE": 1200}
+
+
 # --- derive
 
 
@@ -109,7 +125,7 @@ def test_split_and_merge_say_where_the_new_version_goes(fragua: Fragua, suite: S
     divided, merged = suite.dataset.asked
     assert (divided.name, divided.validation_fraction, divided.split_seed) == (PARENT, 0.5, 7)
     assert merged.parent == "branches/tutor/datasets/todo"
-    assert list(merged.names) == [PARENT, f"branches/tutor/datasets/otro/versions/{NEW}"]
+    assert list(merged.names) == [PARENT, f"branches/tutor/datasets/otro/versions/{OLD}"], "the newest one with rows"
 
 
 # --- review

@@ -9,10 +9,10 @@ import typer
 
 from fragua.dataset.v1 import dataset_pb2
 from fragua.dataset.v1 import dataset_service_pb2 as calls
-from fragua_cli.names import branch_name, dataset_version_name
+from fragua_cli.names import branch_name, dataset_id, dataset_version_name
 from fragua_cli.options import BranchOption, RequestIdOption, request_id
 from fragua_cli.session import Session, client_command
-from fragua_cli.versions import ProfileOption, VersionArgument, WaitOption, follow_version
+from fragua_cli.versions import ProfileOption, RowsArgument, VersionArgument, WaitOption, follow_version
 from fragua_platform.errors import InvalidInput, Violation
 
 app = typer.Typer()
@@ -176,7 +176,7 @@ async def merge(
 def _destination(parent: str, dataset: str) -> str:
     if not dataset or "/" in dataset:
         return dataset
-    return f"{'/'.join(parent.split('/')[:2])}/datasets/{dataset}"
+    return f"{'/'.join(parent.split('/')[:2])}/datasets/{dataset_id(dataset)}"
 
 
 def _fixers(named: list[str], *, fix_ids: bool, convert_to_yaml_strings: bool) -> list[str]:

@@ -19,7 +19,7 @@ from fragua_cli.keys import new_key, public_bytes, read_key, sign_version
 from fragua_cli.names import dataset_version_name
 from fragua_cli.options import BranchOption
 from fragua_cli.session import Session, client_command
-from fragua_cli.versions import VersionArgument, version_state
+from fragua_cli.versions import RowsArgument, VersionArgument, version_state
 from fragua_platform.errors import FailedPrecondition
 
 app = typer.Typer()

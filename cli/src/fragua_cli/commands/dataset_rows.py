@@ -21,7 +21,7 @@ from fragua_cli.options import BranchOption
 from fragua_cli.output import as_dict
 from fragua_cli.session import Session, client_command
 from fragua_cli.suite import all_pages
-from fragua_cli.versions import VersionArgument
+from fragua_cli.versions import RowsArgument, VersionArgument
 
 app = typer.Typer()
 
