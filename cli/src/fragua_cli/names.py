@@ -81,10 +81,8 @@ def dataset_id(given: str) -> str:
         return given
     instead = re.sub(r"[^a-z0-9]+", "-", given.lower()).strip("-")
     proposal = f", such as {instead!r}" if _DATASET.fullmatch(instead) else ""
-    description = (
-        f"{given!r} is no name of a dataset: a to z first, then a to z, digits and dashes, at most 40{proposal}"
-    )
-    raise InvalidInput(description, violations=[Violation("--name", description)])
+    expected = f"{given!r} is not a to z, then a to z, digits and dashes, at most 40 in all{proposal}"
+    raise InvalidInput("a dataset cannot be called so", violations=[Violation("--name", expected)])
 
 
 def branches(suite: Suite) -> AsyncIterator[dataset_pb2.Branch]:

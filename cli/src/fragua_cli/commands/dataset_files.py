@@ -21,7 +21,7 @@ from fragua_cli.outcomes import show_failure
 from fragua_cli.output import size_of
 from fragua_cli.session import Session, client_command
 from fragua_cli.transfers import download_dataset_file, name_in
-from fragua_cli.versions import VersionArgument
+from fragua_cli.versions import RowsArgument
 from fragua_platform.errors import FailedPrecondition, NotFound
 
 app = typer.Typer()
@@ -37,7 +37,7 @@ class Format(StrEnum):
 @client_command(app, "convert")
 async def convert(
     session: Session,
-    version: VersionArgument,
+    version: RowsArgument,
     wanted: Annotated[Format, typer.Option("--format", "-f", help="What to write.")],
     branch: BranchOption = "",
     to: Annotated[
@@ -47,7 +47,8 @@ async def convert(
     """Write a version for other programs. The same version and format again gives what is there already."""
     suite = session.suite
     request = calls.ConvertDatasetVersionRequest(
-        name=await dataset_version_name(suite, version, branch), format=f"CONVERSION_FORMAT_{wanted.name}"
+        name=await dataset_version_name(suite, version, branch, with_rows=True),
+        format=f"CONVERSION_FORMAT_{wanted.name}",
     )
     name = (await suite.call(suite.dataset.ConvertDatasetVersion, request)).name
     states = suite.watch(suite.dataset.WatchDatasetConversion, calls.WatchDatasetConversionRequest(name=name))
@@ -82,7 +83,7 @@ async def download(
         request = calls.GetDatasetConversionRequest(name=name)
         resource = await suite.call(suite.dataset.GetDatasetConversion, request)
     else:
-        resource = await dataset_versions(suite).get(await dataset_version_name(suite, name, branch))
+        resource = await dataset_versions(suite).get(await dataset_version_name(suite, name, branch, with_rows=True))
     if not resource.HasField("bundle"):
         raise FailedPrecondition(f"{resource.name} has no files to fetch")
     await _fetch(session, resource.name, resource.bundle, to, file or [])
