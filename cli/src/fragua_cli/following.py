@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, 
 from rich.text import Text
 
 from fragua.common.v1 import job_pb2
+from fragua_cli.loss_course import LossCourse
 from fragua_cli.output import Output
 from fragua_cli.suite import J
 
@@ -78,13 +79,21 @@ class _Lines:
 class _Bar:
     def __init__(self, progress: Progress, label: str) -> None:
         self._progress = progress
-        self._task = progress.add_task(label, total=None, status=job_pb2.JobStatus())
+        self._course = LossCourse()
+        self._task = progress.add_task(label, total=None, status=job_pb2.JobStatus(), course="")
 
     def show(self, resource: Any) -> None:
         status = resource.status
         running = status.state == job_pb2.JOB_STATE_RUNNING
         total = status.progress.total if running else 0
-        self._progress.update(self._task, total=total or None, completed=status.progress.step, status=status)
+        self._course.see(status.progress)
+        self._progress.update(
+            self._task,
+            total=total or None,
+            completed=status.progress.step,
+            status=status,
+            course=str(self._course),
+        )
         if status.state == job_pb2.JOB_STATE_SUCCEEDED:
             self._progress.update(self._task, total=1, completed=1)
 
@@ -102,13 +111,14 @@ def _progress(output: Output) -> Progress:
 
 
 class _StatusColumn(TextColumn):
-    """Phase, step, attempt and what the job says of itself."""
+    """The course of the loss, phase, step, attempt and what the job says of itself."""
 
     def __init__(self) -> None:
         super().__init__("")
 
     def render(self, task: Task) -> Text:
-        return Text(_in_words(task.fields["status"]), overflow="ellipsis", no_wrap=True)
+        told = (task.fields["course"], _in_words(task.fields["status"]))
+        return Text(" ".join(part for part in told if part), overflow="ellipsis", no_wrap=True)
 
 
 def _in_words(status: job_pb2.JobStatus) -> str:

@@ -143,6 +143,26 @@ class Suite:
             finally:
                 call.cancel()
 
+    async def replayed(self, method: Callable[[Request], Any], request: Request) -> AsyncIterator[Any]:
+        """The answers of a stream that begins anew with each connection; those that were here before are left out."""
+        outage = _Outage(self._watch_patience, self._notice, self._way_out)
+        seen = 0
+        while True:
+            call = method(request)
+            number = 0
+            try:
+                async for answer in call:
+                    outage = _Outage(self._watch_patience, self._notice, self._way_out)
+                    number += 1
+                    if number > seen:
+                        seen = number
+                        yield answer
+                return
+            except Unavailable as error:
+                await outage.sit_out(error, "reading on as soon as it is back")
+            finally:
+                call.cancel()
+
 
 class _Outage:
     """The time from a first failure on, until a service is back or patience ends."""

@@ -158,6 +158,9 @@ class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
 class Trainer(trainer_service_pb2_grpc.TrainerServiceServicer):
     def __init__(self) -> None:
         self.created: list[trainer_service_pb2.CreateTrainingJobRequest] = []
+        self.estimated: list[trainer_service_pb2.EstimateTrainingJobRequest] = []
+        self.rerun: list[trainer_service_pb2.RerunTrainingJobRequest] = []
+        self.log_requests: list[trainer_service_pb2.StreamTrainingLogsRequest] = []
         self.files: dict[str, bytes] = {}
         self.watches = 0
 
@@ -184,6 +187,43 @@ class Trainer(trainer_service_pb2_grpc.TrainerServiceServicer):
     async def CreateTrainingJob(self, request: Any, context: Any) -> trainer_pb2.TrainingJob:
         self.created.append(request)
         return trainer_pb2.TrainingJob(name=f"{request.parent}/trainingJobs/j1", adapter=f"{request.parent}/adapters/1")
+
+    async def EstimateTrainingJob(self, request: Any, context: Any) -> trainer_pb2.TrainingEstimate:
+        self.estimated.append(request)
+        return trainer_pb2.TrainingEstimate(
+            trainable_parameters=262_144,
+            base_parameters=4_000_000,
+            targets=[trainer_pb2.TargetMatch(target="qkv_proj", layers=32, shape=[9216, 3072])],
+            mask=trainer_pb2.MaskProof(rows=80, tokens=8_000, supervised_tokens=1_234, rows_with_end_of_turn=80),
+            tokens_per_epoch=8_000,
+            steps=30,
+            memory_bytes=2_600_000_000,
+            seconds_per_step=640.0 if request.measure else 0,
+            seconds=19_200.0 if request.measure else 0,
+            notices=["los pesos se descuantizaron de un archivo GGUF"],
+        )
+
+    async def RerunTrainingJob(self, request: Any, context: Any) -> trainer_pb2.TrainingJob:
+        self.rerun.append(request)
+        return trainer_pb2.TrainingJob(
+            name="branches/tutor/trainingJobs/j2", adapter="branches/tutor/adapters/2", dataset_version=OLD
+        )
+
+    async def ListTrainingPresets(self, request: Any, context: Any) -> trainer_service_pb2.ListTrainingPresetsResponse:
+        preset = trainer_pb2.TrainingPreset(
+            name="tutor", description="Un tutor con voz propia", spec_yaml="lora:\n  target_modules: [q_proj]\n"
+        )
+        return trainer_service_pb2.ListTrainingPresetsResponse(training_presets=[preset])
+
+    async def StreamTrainingLogs(
+        self, request: Any, context: Any
+    ) -> AsyncIterator[trainer_service_pb2.StreamTrainingLogsResponse]:
+        """Breaks off behind the second line, once."""
+        self.log_requests.append(request)
+        for number, (attempt, line) in enumerate([(1, "paso 1"), (1, "paso [2]"), (2, "paso 3")]):
+            if number == 2 and len(self.log_requests) == 1:
+                raise Unavailable("the server is draining", reason="DRAINING")
+            yield trainer_service_pb2.StreamTrainingLogsResponse(attempt=attempt, line=line)
 
     async def WatchTrainingJob(self, request: Any, context: Any) -> AsyncIterator[trainer_pb2.TrainingJob]:
         """The job's id says how it goes on."""

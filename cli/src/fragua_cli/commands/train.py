@@ -9,7 +9,9 @@ import typer
 
 from fragua.trainer.v1 import trainer_pb2
 from fragua.trainer.v1 import trainer_service_pb2 as calls
+from fragua_cli.commands import train_logs, train_plan
 from fragua_cli.commands.job_verbs import NameArgument, add_job_verbs, first
+from fragua_cli.commands.train_plan import BaseOption, DatasetOption
 from fragua_cli.jobs import training_jobs
 from fragua_cli.names import base_model_name, branch_name, dataset_version_name, resource_name
 from fragua_cli.options import (
@@ -23,8 +25,11 @@ from fragua_cli.options import (
 from fragua_cli.outcomes import follow_to_success, seconds_taken
 from fragua_cli.session import Session, client_command
 from fragua_cli.suite import all_pages
+from fragua_cli.training_specs import PresetOption, SetOption, SpecOption, spec_yaml
 
 app = typer.Typer()
+for commands in (train_plan, train_logs):
+    app.add_typer(commands.app)
 
 
 class Scheduler(StrEnum):
@@ -34,7 +39,6 @@ class Scheduler(StrEnum):
 
 
 class Precision(StrEnum):
-    AUTO = "auto"
     FP32 = "fp32"
     BF16 = "bf16"
 
@@ -47,11 +51,12 @@ def _optional(*names: str, help: str) -> Any:  # noqa: A002  # typer's own word
 @client_command(app, "start")
 async def start(
     session: Session,
-    dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="DATASET (its newest READY version), DATASET/VERSION or full name.")
-    ],
-    base: Annotated[str, typer.Option("--base", help="The base model (its newest revision) or full name.")],
+    dataset: DatasetOption,
+    base: BaseOption,
     branch: BranchOption = "",
+    preset: PresetOption = "",
+    spec: SpecOption = None,
+    assignments: SetOption = None,
     rank: Annotated[int | None, _optional(help="Rank of the LoRA matrices [16].")] = None,
     alpha: Annotated[float | None, _optional(help="The update is scaled by alpha / rank [32].")] = None,
     dropout: Annotated[float | None, _optional(help="Dropout before the LoRA matrices [0.05].")] = None,
@@ -65,18 +70,18 @@ async def start(
     learning_rate: Annotated[float | None, _optional(help="The highest one, after warm-up [2e-4].")] = None,
     warmup_steps: Annotated[int | None, _optional(help="Steps of warm-up [10].")] = None,
     weight_decay: Annotated[float | None, _optional(help="Of AdamW [0].")] = None,
-    scheduler: Annotated[Scheduler, typer.Option(help="The course of the learning rate.")] = Scheduler.COSINE,
+    scheduler: Annotated[Scheduler | None, _optional(help="The course of the learning rate [cosine].")] = None,
     max_length: Annotated[int | None, _optional(help="Tokens per row; longer rows are refused [2048].")] = None,
     seed: Annotated[int | None, _optional(help="Of everything that is drawn [42].")] = None,
     save_steps: Annotated[int | None, _optional(help="Steps between checkpoints [50].")] = None,
     eval_steps: Annotated[int | None, _optional(help="Steps between validation losses [50].")] = None,
-    precision: Annotated[Precision, typer.Option(help="Number format of the frozen base.")] = Precision.AUTO,
+    precision: Annotated[Precision | None, _optional(help="Number format of the frozen base [as fits].")] = None,
     evaluate_after: Annotated[bool, typer.Option("--evaluate-after", help="Evaluate the adapter right away.")] = False,
     validate_only: ValidateOnlyOption = False,
     watch: WatchOption = True,
     given_request_id: RequestIdOption = "",
 ) -> None:
-    """Train a LoRA adapter. What is left out takes the default in brackets."""
+    """Train a LoRA adapter. What is left out takes the value of the preset, or the default in brackets."""
     suite = session.suite
     version = await dataset_version_name(suite, dataset, branch, ready=True)
     request = calls.CreateTrainingJobRequest(
@@ -86,6 +91,8 @@ async def start(
         training_job=trainer_pb2.TrainingJob(
             dataset_version=version,
             base_model=await base_model_name(suite, base),
+            preset=preset,
+            spec_yaml=spec_yaml(spec, assignments),
             lora=trainer_pb2.LoraSpec(rank=rank, alpha=alpha, dropout=dropout, target_modules=target or ()),
             schedule=trainer_pb2.Schedule(
                 epochs=epochs,
@@ -94,23 +101,43 @@ async def start(
                 gradient_accumulation=grad_accum,
                 learning_rate=learning_rate,
                 warmup_steps=warmup_steps,
-                weight_decay=weight_decay or 0.0,
-                scheduler=f"SCHEDULER_{scheduler.name}",
+                weight_decay=weight_decay,
+                scheduler=f"SCHEDULER_{scheduler.name}" if scheduler else None,
                 max_length=max_length,
                 seed=seed,
                 save_steps=save_steps,
                 eval_steps=eval_steps,
             ),
-            precision=None if precision is Precision.AUTO else f"PRECISION_{precision.name}",
+            precision=f"PRECISION_{precision.name}" if precision else None,
             evaluate_after=evaluate_after,
         ),
     )
     job = await suite.call(suite.trainer.CreateTrainingJob, request)
-    if validate_only or not watch:
-        session.output.document(job)
-        return
-    session.output.say(f"{job.name} makes {job.adapter}")
-    await _conclude(session, await follow_to_success(session, training_jobs(suite), job.name))
+    await _follow(session, job, watch=watch and not validate_only)
+
+
+@client_command(app, "rerun")
+async def rerun(
+    session: Session,
+    name: NameArgument,
+    branch: BranchOption = "",
+    dataset: Annotated[
+        str,
+        _optional("--dataset", "-d", help="Train on DATASET's newest READY version, or on DATASET/VERSION, instead."),
+    ] = "",
+    watch: WatchOption = True,
+    given_request_id: RequestIdOption = "",
+) -> None:
+    """Train again with the specification of a former job, on the same data or on newer."""
+    suite = session.suite
+    former = await resource_name(suite, "trainingJobs", name, branch)
+    of_branch = await branch_name(suite, branch, implied_by=former)
+    request = calls.RerunTrainingJobRequest(
+        name=former,
+        request_id=request_id(given_request_id),
+        dataset_version=await dataset_version_name(suite, dataset, of_branch, ready=True) if dataset else "",
+    )
+    await _follow(session, await suite.call(suite.trainer.RerunTrainingJob, request), watch=watch)
 
 
 @client_command(app, "metrics")
@@ -132,6 +159,14 @@ async def metrics(session: Session, name: NameArgument, branch: BranchOption = "
         "VALUE": [f"{metric.value:.6g}" for metric in found],
     }
     session.output.listing(found, columns, nothing="nothing measured yet", more=more)
+
+
+async def _follow(session: Session, job: trainer_pb2.TrainingJob, *, watch: bool) -> None:
+    if not watch:
+        session.output.document(job)
+        return
+    session.output.say(f"{job.name} makes {job.adapter}")
+    await _conclude(session, await follow_to_success(session, training_jobs(session.suite), job.name))
 
 
 async def _conclude(session: Session, job: trainer_pb2.TrainingJob) -> None:
