@@ -43,6 +43,9 @@ def order_from_message(message: trainer_pb2.TrainingJob) -> TrainingOrder:
         layers.append(Layer("training_job.spec_yaml", read_spec_yaml(message.spec_yaml)))
     except InvalidInput as unreadable:
         violations.append(Violation("training_job.spec_yaml", unreadable.message))
+    if message.priority:
+        ways = "jobs start in the order in which they were created; leave it 0, or pause those that can wait"
+        violations.append(Violation("training_job.priority", f"is {message.priority}, but {ways}"))
     layers.append(Layer("training_job", _spec_fields(message)))
     spec, problems = read_layers(layers)
     if violations or problems:
