@@ -90,6 +90,7 @@ class TrainingWork:
             "trainable_parameters": info["trainable_parameters"],
             "final_loss": _last(info["loss"]),
             "validation_loss": _last(info["validation_loss"]),
+            "notices": info["notices"],
         }
 
     async def _adapter_of(self, job: Job) -> Adapter:

@@ -52,7 +52,8 @@ class Registry:
             self._begin_adapter(connection, job)
         values: dict[str, Any] = {"status": _STATE_OF_JOB[job.state].value}
         if job.state is JobState.SUCCEEDED:
-            values |= dict(job.result) | {"ready": job.ended}
+            values |= {name: value for name, value in job.result.items() if name in model_registry.c}
+            values["ready"] = job.ended
         query = model_registry.update().where(model_registry.c.training_job == job.name)
         connection.execute(query.values(**values))
         if job.state is JobState.RUNNING:

@@ -118,7 +118,12 @@ class Run:
         lora_plus_ratio: float = 1.0,
     ) -> Run:
         made = make_optimizer(trainable_parameters(model), schedule, optimizer, lora_plus_ratio)
-        found = packed_decoder(model, device) if schedule.packing else "schedule.packing is off"
+        if not schedule.packing:
+            found: PackedDecoder | str = "schedule.packing is off"
+        elif schedule.neftune_alpha:
+            found = "the noise of schedule.neftune_alpha depends on the length of the sequence"
+        else:
+            found = packed_decoder(model, device)
         decoder, why_plain = (None, found) if isinstance(found, str) else (found, "")
         # Never more at once than the rows of one micro-batch could be.
         pack_tokens = min(PACK_TOKENS, schedule.batch_size * schedule.max_length)
