@@ -102,7 +102,7 @@ def prove(job: JobDirectory, preflight: Preflight, steps: Steps, reporter: Repor
 def make_reference(job: JobDirectory, preflight: Preflight) -> Reference:
     return run_reference(
         preflight.checkpoint.directory,
-        job.inputs / "adapter",
+        None if preflight.spec.base_alone else job.inputs / "adapter",
         preflight.tokenizer,
         preflight.chat,
         preflight.probe,

@@ -105,6 +105,10 @@ class Adapter:
             yield rows
 
 
+NO_ADAPTER = Adapter(rank=1, scale=1.0, updates={})
+"""Leaves the base as it is."""
+
+
 def load_adapter(directory: Path, plan: ModelPlan) -> Adapter:
     """Load the adapter if it is plain LoRA and every one of its tensors has its place in the planned model."""
     config = read_json(directory / "adapter_config.json")

@@ -12,7 +12,7 @@ from fragua_exporter.conversion.architectures.plan import ModelPlan
 from fragua_exporter.conversion.chat_template import ChatFormat
 from fragua_exporter.conversion.checkpoint import Checkpoint, open_checkpoint
 from fragua_exporter.conversion.importance import Conversation, load_conversations
-from fragua_exporter.conversion.merge import Adapter, load_adapter
+from fragua_exporter.conversion.merge import NO_ADAPTER, Adapter, load_adapter
 from fragua_exporter.conversion.merged_model import merged_size
 from fragua_exporter.conversion.quantize import BLOCK_TYPES, largest_size
 from fragua_exporter.conversion.reference import Ends, Probe, make_probe
@@ -70,7 +70,7 @@ def check_inputs(job: JobDirectory, converter: Path | None = None) -> Preflight:
     foreign = plan.converter is not None
     if foreign:
         _check_foreign(spec, plan)
-    adapter = load_adapter(job.inputs / "adapter", plan)
+    adapter = NO_ADAPTER if spec.base_alone else load_adapter(job.inputs / "adapter", plan)
     vocabulary = load_vocabulary(checkpoint.directory, plan.vocabulary_size, foreign)
     tokenizer = TrainedTokenizer(checkpoint.directory)
     chat = chat_template.recognise(tokenizer.render, tokenizer.bos)

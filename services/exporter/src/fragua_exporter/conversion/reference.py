@@ -91,7 +91,7 @@ def make_probe(
 
 def run_reference(
     base: Path,
-    adapter: Path,
+    adapter: Path | None,
     tokenizer: TrainedTokenizer,
     chat: ChatFormat,
     probe: Probe,
@@ -110,7 +110,7 @@ def run_reference(
     base_model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
     # `generate` fills what its configuration leaves open from the model's own, which may hold repetition penalties.
     base_model.generation_config = GenerationConfig()
-    model: Any = PeftModel.from_pretrained(base_model, adapter).eval()
+    model: Any = PeftModel.from_pretrained(base_model, adapter).eval() if adapter else base_model.eval()
     with torch.inference_mode():
         logits = model(torch.tensor([parity_ids])).logits[0]
         log_probabilities = torch.log_softmax(logits.double(), dim=-1).numpy()

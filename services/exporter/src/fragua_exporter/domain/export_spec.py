@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from fragua_platform.errors import InvalidInput, Violation
 
@@ -85,6 +94,8 @@ class ExportSpec(BaseModel):
     """Also the merged model as safetensors in the base's own precision, which transformers loads."""
     adapter_gguf: bool = False
     """Also the adapter alone as a GGUF LoRA, for llama.cpp's `--lora`."""
+    base_alone: bool = False
+    """There is no adapter: the base as it is."""
     quantizations: Annotated[tuple[Quantization, ...], Field(max_length=len(Quantization), validate_default=True)] = ()
     """Each once, none only beside another form. The first one is the file that the Modelfile runs."""
     system_prompt: Annotated[str, StringConstraints(max_length=16_384)] = ""
@@ -115,6 +126,12 @@ class ExportSpec(BaseModel):
         if len(set(quantizations)) < len(quantizations):
             raise ValueError("each quantization may be named once")
         return quantizations
+
+    @model_validator(mode="after")
+    def _nothing_of_an_adapter_that_is_not_there(self) -> Self:
+        if self.base_alone and (self.adapter_gguf or self.importance):
+            raise ValueError("adapter_gguf and importance need an adapter: leave them out, or base_alone")
+        return self
 
     def file_name(self, quantization: Quantization) -> str:
         return f"{self.model_name}-{quantization.value}.gguf"
