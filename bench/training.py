@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import checkpoints
 import harness
 from children import OUR_PROGRAMS, OUR_PYTHON, PEER_PROGRAMS, BenchmarkFailed, ChildRun, peer_python, run_child
 from harness import Duel, Metric, Sample, Stage
@@ -113,7 +114,7 @@ def _stages() -> list[Stage]:
     return stages
 
 
-STAGES = tuple(_stages())
+STAGES = (*_stages(), *checkpoints.STAGES)
 
 if __name__ == "__main__":
     harness.main(STAGES)
