@@ -73,8 +73,9 @@ def estimate(
     if spec.adapter_gguf:
         written.append(weight_bytes // _ADAPTER_DIVISOR)
     asked = set(spec.quantizations)
-    if spec.adapter_gguf or (asked & FEWER_BITS and not asked & {Quantization.F32, Quantization.F16}):
-        written.append(file_size(tensors, Quantization.F16) + tokenizer_bytes)
+    # The base alone, to prove the adapter with, and what the quantizer starts from.
+    passing = (spec.adapter_gguf, asked & FEWER_BITS and not asked & {Quantization.F32, Quantization.F16})
+    written += [file_size(tensors, Quantization.F16) + tokenizer_bytes for needed in passing if needed]
     parameters = sum(tensor.size for tensor in tensors)
     largest = max((file.size_bytes for file in files), default=0)
     return ExportEstimate(
