@@ -172,6 +172,16 @@ async def test_a_stream_that_ends_too_early_is_told_where_to_go_on(client: Datas
     await upload.send(offset=1000)
 
 
+@pytest.mark.parametrize("name", ["../../etc/passwd", "C:\\datos\\ñandú.jsonl", "a\nb.jsonl"])
+async def test_a_file_is_called_by_its_name_alone(client: DatasetClient, name: str) -> None:
+    upload = Upload(client, rows_of(1000, seed=1), "camino")
+    upload.header.filename = name
+    with pytest.raises(InvalidInput, match=r"header\.filename"):
+        await upload.send()
+    with pytest.raises(NotFound):
+        await upload.kept()
+
+
 async def test_a_stream_that_is_not_resumable_leaves_nothing(suite: EmbeddedSuite, client: DatasetClient) -> None:
     assert await nothing_left(suite)
     upload = Upload(client, rows_of(3_000_000, seed=4))

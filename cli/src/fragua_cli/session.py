@@ -77,5 +77,8 @@ def run_to_exit_code(output: Output, work: Coroutine[Any, Any, None]) -> None:
     except OSError as error:
         output.error(FraguaError(f"{error.filename or 'a file'}: {error.strerror}", reason="LOCAL_FILE"))
         raise typer.Exit(ExitCode.FAILED) from None
+    except UnicodeDecodeError as error:
+        output.error(FraguaError(f"a file is not UTF-8: {error.reason} at byte {error.start + 1}", reason="LOCAL_FILE"))
+        raise typer.Exit(ExitCode.FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(ExitCode.INTERRUPTED) from None

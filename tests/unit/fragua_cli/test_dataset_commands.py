@@ -58,6 +58,15 @@ def test_a_name_that_no_dataset_can_have_is_refused_with_one_that_it_can(fragua:
     assert "such as 'premium-migrated'" in refused.stderr
 
 
+def test_a_profile_in_another_encoding_is_refused_in_words(fragua: Fragua, tmp_path: Path) -> None:
+    file, profile = tmp_path / "datos.jsonl", tmp_path / "perfil.yaml"
+    file.write_text("{}\n", "utf-8")
+    profile.write_bytes("name: año\n".encode("latin-1"))
+    refused = fragua("dataset", "import", str(file), "-n", "ba", "--profile-file", str(profile))
+    assert refused.exit_code == ExitCode.FAILED
+    assert "not UTF-8" in refused.stderr
+
+
 def test_problems_are_counted_by_code_beyond_those_that_are_listed(fragua: Fragua) -> None:
     assert "all together: UNKNOWN_ROLE 1,200" in fragua("dataset", "problems", PARENT).stdout
     told = json.loads(fragua("dataset", "problems", PARENT, "--json").stdout)

@@ -55,8 +55,12 @@ def test_what_cannot_be_read_at_all_is_refused_with_a_reason(
     assert validate_file([str(file)]) == 2
     assert validate_file([str(tmp_path / "none.jsonl")]) == 2
     assert validate_file([str(file), "--profile", "instrukt"]) == 2
+    profile = tmp_path / "perfil.yaml"
+    profile.write_bytes("name: año\n".encode("latin-1"))
+    assert validate_file([str(file), "--profile", str(profile)]) == 2
     told = capsys.readouterr().err.splitlines()
-    assert ["UTF-16" in told[0], "no such file" in told[1], "business-requirements" in told[2]] == [True] * 3
+    said = ("UTF-16", "no such file", "business-requirements", "is not UTF-8")
+    assert [part in line for part, line in zip(said, told, strict=True)] == [True] * 4
 
 
 @pytest.mark.parametrize("checks", [{}, {"NEAR_DUPLICATE": "off", "INCONSISTENT_ANSWER": "off", "BARE_ANSWER": "off"}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from pydantic import ValidationError
@@ -47,9 +48,14 @@ _FIXERS = {
     dataset_pb2.FIXER_DROP_DUPLICATES: Fixer.DROP_DUPLICATES,
 }
 _DEFAULT_FRACTION = 0.2
+_NO_NAME = re.compile(r"[/\\\x00-\x1f\x7f]")
+"""A name is only shown, but to people and programs who may take it for a path."""
 
 
 def import_from_header(header: dataset_service_pb2.ImportDatasetHeader) -> ImportRequest:
+    if _NO_NAME.search(header.filename):
+        problem = Violation("header.filename", "is a path or holds control characters; give the file's name alone")
+        raise InvalidInput(f"header.filename {problem.description}", violations=[problem])
     return ImportRequest(
         dataset=header.parent,
         request_id=header.request_id,

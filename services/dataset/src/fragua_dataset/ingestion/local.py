@@ -81,6 +81,8 @@ def _profile(given: str) -> Profile:
         return packaged_profile(given)
     try:
         return parse_profile(Path(given).read_text("utf-8"))
+    except UnicodeDecodeError as broken:
+        raise InvalidInput(f"{given} is not UTF-8: byte {broken.start + 1} cannot be read") from broken
     except FileNotFoundError as missing:
         known = ", ".join(packaged_names())
         raise InvalidInput(f"{given!r} is neither a file nor one of the packaged profiles: {known}") from missing
