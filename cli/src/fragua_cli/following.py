@@ -129,7 +129,7 @@ def _in_words(status: job_pb2.JobStatus) -> str:
         steps = f" {progress.step:,}/{progress.total:,}" if progress.total else ""
         parts.append(f"{progress.phase or 'starting'}{steps}")
         parts.append(progress.message)
-        if progress.HasField("eta"):
+        if progress.HasField("eta") and "ETA" not in progress.message:  # the trainer tells its own, knowing more
             parts.append(f"{progress.eta.seconds} s left")
     elif status.state != job_pb2.JOB_STATE_UNSPECIFIED:
         parts.append(state_name(status).lower())

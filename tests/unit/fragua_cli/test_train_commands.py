@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -92,7 +93,15 @@ def test_presets_are_listed_and_shown(fragua: Fragua) -> None:
 def test_an_estimate_tells_what_is_trained_on_what_and_what_it_needs(fragua: Fragua, suite: SuiteDouble) -> None:
     told = fragua("train", "estimate", *INPUTS, "--preset", "tutor", "--set", "lora.rank=8")
     assert told.exit_code == 0, told.output
-    for part in ("262,144 parameters", "qkv_proj", "9216 x 3072", "1,234 of 8,000", "2.60 GB", "archivo GGUF"):
+    for part in (
+        "262,144 parameters",
+        "qkv_proj",
+        "9216 x 3072",
+        "1,234 of 8,000",
+        "80 of 80 rows",
+        "2.60 GB",
+        "archivo GGUF",
+    ):
         assert part in told.stdout
     assert "--measure tells" in told.stdout
     [request] = suite.trainer.estimated
@@ -102,7 +111,7 @@ def test_an_estimate_tells_what_is_trained_on_what_and_what_it_needs(fragua: Fra
 
 
 def test_a_measured_estimate_tells_the_time(fragua: Fragua) -> None:
-    assert "takes 5 h 20 min, 640 s for each step" in fragua("train", "estimate", *INPUTS, "--measure").stdout
+    assert "lasts 5 h 20 min, 640 s for each step" in fragua("train", "estimate", *INPUTS, "--measure").stdout
 
 
 # --- again
@@ -139,7 +148,24 @@ def test_lines_are_json_for_programs_and_may_end_at_once(fragua: Fragua, suite: 
     assert suite.trainer.log_requests[0].no_follow
 
 
-# --- the course of the loss
+# --- the course of a run
+
+
+async def test_the_time_left_is_told_once() -> None:
+    output = Output()
+    output.console = Console(file=(screen := StringIO()), width=200)
+
+    async def states() -> AsyncIterator[trainer_pb2.TrainingJob]:
+        for phase, message in (("training", "step 1/2 · ETA 15 min"), ("saving", "")):
+            progress = job_pb2.JobProgress(phase=phase, message=message, eta=timedelta(minutes=15))
+            yield trainer_pb2.TrainingJob(
+                status=job_pb2.JobStatus(state=job_pb2.JOB_STATE_RUNNING, attempt=1, progress=progress)
+            )
+
+    await follow(output, "j1", states())
+    training, saving = screen.getvalue().splitlines()
+    assert training.endswith("training · step 1/2 · ETA 15 min")
+    assert saving.endswith("saving · 900 s left")
 
 
 def test_a_falling_loss_falls_and_a_level_one_is_level() -> None:

@@ -81,18 +81,18 @@ def _show(session: Session, found: trainer_pb2.TrainingEstimate) -> None:
         }
     )
     say(
-        f"{mask.rows:,} rows, {found.tokens_per_epoch:,} tokens per epoch, {found.steps:,} steps; the longest row has "
+        f"takes {found.steps:,} steps, at {found.tokens_per_epoch:,} tokens per epoch; the longest row has "
         f"{mask.longest_row_tokens:,} tokens"
     )
     say(
-        f"the loss counts {mask.supervised_tokens:,} of {mask.tokens:,} tokens; its end of turn is among them in "
-        f"{mask.rows_with_end_of_turn:,} rows"
+        f"the loss counts {mask.supervised_tokens:,} of {mask.tokens:,} tokens, those held out among them; it holds the "
+        f"end of every answer in {mask.rows_with_end_of_turn:,} of {mask.rows:,} rows"
     )
     say(f"needs {size_of(found.memory_bytes)} of memory and {size_of(found.disk_bytes)} of disk")
     if found.seconds:
-        say(f"takes {_duration(found.seconds)}, {found.seconds_per_step:.3g} s for each step")
+        say(f"lasts {_duration(found.seconds)}, {found.seconds_per_step:.3g} s for each step")
     else:
-        say("[dim]--measure tells how long it takes[/dim]")
+        say("[dim]--measure tells how long it lasts[/dim]")
     for notice in found.notices:
         say(f"[yellow]{escape(notice)}[/yellow]")
 
