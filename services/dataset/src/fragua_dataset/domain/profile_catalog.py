@@ -46,7 +46,9 @@ def parse_profile(text: str) -> Profile:
         profile = Profile.model_validate(fields)
     except ValidationError as invalid:
         violations += [
-            Violation(".".join(str(part) for part in ("profile", *error["loc"])), error["msg"].removeprefix("Value error, "))
+            Violation(
+                ".".join(str(part) for part in ("profile", *error["loc"])), error["msg"].removeprefix("Value error, ")
+            )
             for error in invalid.errors()
         ]
     if violations:
