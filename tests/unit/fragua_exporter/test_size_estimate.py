@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_the_files_of_llama_cpps_quantizer_are_about_as_large_as_estimated(tmp_p
         assert file_size(shapes(base), quantization) == pytest.approx(target.stat().st_size - head, rel=0.02)
 
 
-def spec(*quantizations: Quantization, **settings: bool) -> ExportSpec:
+def spec(*quantizations: Quantization, **settings: Any) -> ExportSpec:
     return ExportSpec(model_name="m", quantizations=quantizations, probe_prompt=QUESTION, **settings)
 
 
