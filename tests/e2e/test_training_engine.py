@@ -53,7 +53,10 @@ def test_the_record_of_the_run_is_measured_and_complete(unbroken: Finished) -> N
     assert info["arguments"]["schedule"]["weight_decay"] == 0.0
     assert info["provenance"] == SPEC["provenance"]
     assert info["dataset"]["train"] == info["dataset"]["train"] | {"sha256": sha256(train).hexdigest(), "rows": 48}
-    assert info["steps"] == STEPS
+    assert (info["steps"], info["ending"], info["adapter_step"]) == (STEPS, "all_steps", STEPS)
+    assert info["best_checkpoint"]["value"] == info["validation_loss"]["best"]
+    assert info["repository_commit"] != ""
+    assert (info["suspicions"], info["limits"]["max_seconds"]) == ([], 0)
     assert info["peak_memory"]["process_bytes"] > 50_000_000
     assert 0 < info["training_seconds"] <= info["duration_seconds"]
     assert {"torch", "transformers", "peft", "python"} <= info["versions"].keys()
