@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +76,10 @@ def run_to_exit_code(output: Output, work: Coroutine[Any, Any, None]) -> None:
     except FraguaError as error:
         output.error(error)
         raise typer.Exit(exit_code_of(error)) from None
+    except BrokenPipeError:
+        # Whoever reads the answer has seen enough, as `head` has; the interpreter would flush the rest once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(ExitCode.FAILED) from None
     except OSError as error:
         output.error(FraguaError(f"{error.filename or 'a file'}: {error.strerror}", reason="LOCAL_FILE"))
         raise typer.Exit(ExitCode.FAILED) from None
