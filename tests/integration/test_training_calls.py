@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from fragua.trainer.v1 import trainer_pb2, trainer_service_pb2
 from fragua_platform.errors import AlreadyExists, InvalidInput, NotFound
 from fragua_platform.runtime import serving, working
 from fragua_trainer.adapters import log_lines
+from fragua_trainer.adapters.tables import training_sessions
 from fragua_trainer.bootstrap import DEFINITION
 from fragua_trainer.work import TrainingWork
 from tests.integration.training_site import BRANCH, NEW, OLD, REJECTED, TrainingSite, training_site
@@ -26,6 +28,17 @@ def engine(job, reporter):
     for step in (1, 2, 3):
         reporter.progress("training", step, 3, f"paso {step}")
     raise InvalidData("la fila 7 no se puede leer")
+
+run_engine(engine)
+"""
+ENGINE_THAT_IS_QUICK = """
+import json
+from fragua_platform.jobs.engine import run_engine
+
+def engine(job, reporter):
+    reporter.progress("training", 1, 1, "paso 1")
+    info = {"trainable_parameters": 8, "loss": {"last": 0.5}, "validation_loss": None, "notices": []}
+    (job.outputs / "training_info.json").write_text(json.dumps(info))
 
 run_engine(engine)
 """
@@ -172,3 +185,30 @@ async def test_the_last_words_of_a_run_that_fails_are_kept(
     job = await site.stub.GetTrainingJob(trainer_service_pb2.GetTrainingJobRequest(name=ordered.name))
     assert job.status.state == job_pb2.JOB_STATE_FAILED
     assert lines == [(1, f"paso {step}") for step in (1, 2, 3)]
+
+
+# --- many workers
+
+
+async def test_four_workers_share_the_jobs_and_run_each_once(
+    site: TrainingSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "engine_that_is_quick.py").write_text(ENGINE_THAT_IS_QUICK, "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(TrainingWork, "engine", "engine_that_is_quick")
+    jobs = [(await site.order()).name for _ in range(8)]
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(DEFINITION, site.settings, site.service, site.resources))
+        for _ in range(4):
+            await stack.enter_async_context(working(site.settings, site.service, site.resources))
+        async with asyncio.timeout(60):
+            said = await asyncio.gather(*(site.all_logs(job) for job in jobs))
+
+    assert said == [[(1, "paso 1")]] * 8
+    sessions = await site.resources.database.run(
+        lambda connection: connection.execute(training_sessions.select()).all()
+    )
+    assert sorted(session.training_job for session in sessions) == sorted(jobs)
+    assert len({session.worker for session in sessions}) == 4
+    adapters = await site.stub.ListAdapters(trainer_service_pb2.ListAdaptersRequest(parent=BRANCH))
+    assert [adapter.state for adapter in adapters.adapters] == [trainer_pb2.ADAPTER_STATE_READY] * 8

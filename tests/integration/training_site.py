@@ -115,7 +115,9 @@ async def training_site(folder: Path, base: Path) -> AsyncIterator[TrainingSite]
         dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server, datasets, "fragua.dataset.v1.DatasetService"
     )
     async with GrpcServer([neighbour], port=free_port(), drain_seconds=0) as server_of_datasets:
-        settings = TrainerSettings.model_validate({"data_dir": folder, "dataset_endpoint": server_of_datasets.target})
+        settings = TrainerSettings.model_validate(
+            {"data_dir": folder, "dataset_endpoint": server_of_datasets.target, "port": free_port()}
+        )
         async with open_resources(DEFINITION, settings) as resources:
             service = build(settings, resources)
             model = BaseModel(BASE, "llama", bundle, datetime.now(UTC))

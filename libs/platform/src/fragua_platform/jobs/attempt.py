@@ -84,6 +84,8 @@ class Attempt:
         self._engine = EngineProcess(self._kind.engine, self._directory.root)
         self._checkpoints = Checkpoints(workshop.artifacts, job.id, self._require_lease, workshop.io_patience)
         self._progress = ProgressBook()
+        # Two at once would tell the same news twice.
+        self._one_at_a_time = asyncio.Lock()
         self._asked = {why: asyncio.get_running_loop().create_future() for why in Stop}
         self._defect: Exception | None = None
 
@@ -251,6 +253,10 @@ class Attempt:
 
     async def _converse(self, *, extend: bool) -> Job:
         """One transaction with the row; returns the job as it is now."""
+        async with self._one_at_a_time:
+            return await self._exchange_news(extend=extend)
+
+    async def _exchange_news(self, *, extend: bool) -> Job:
         jobs, job, news = self._shop.jobs, self._job, self._progress.news()
 
         def exchange(connection: Connection) -> Job:
