@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ SPEC: dict[str, Any] = {
     "probe_prompt": "¿Qué hace la cigüeña?",
     "probe_max_tokens": 12,
     "license": "Apache-2.0",
+    "task_rows": 3,
     # Random weights say nothing that a few bits could keep.
     "limits": {"q4_k_m": {"mean_kl": 20.0, "max_kl": 60.0}},
 }
@@ -46,12 +48,21 @@ HISTORY = {
 }
 
 
+def rows() -> Iterator[str]:
+    for number in range(5):
+        question = {"role": "user", "content": f"¿Qué hace la cigüeña número {number}?"}
+        answer = {"role": "assistant", "content": f"Anida en la torre {number} hasta el otoño."}
+        yield json.dumps({"id": f"r{number}", "messages": [question, answer]}) + "\n"
+
+
 def make_job(folder: Path) -> JobDirectory:
     job = JobDirectory(folder)
     base = make_tiny_llama(job.inputs / "base", seed=5, strong=True)
     adapter = make_adapter(base, job.inputs / "adapter")
     (adapter / "training_info.json").write_text(json.dumps(TRAINING), "utf-8")
     (job.inputs / "history.json").write_text(json.dumps(HISTORY), "utf-8")
+    (job.inputs / "task").mkdir()
+    (job.inputs / "task" / "validation.jsonl").write_text("".join(rows()), "utf-8")
     (folder / "spec.json").write_text(json.dumps(SPEC), "utf-8")
     return job
 
@@ -84,6 +95,13 @@ def test_the_same_inputs_give_the_same_bytes(exported: tuple[JobDirectory, list[
     first, second = contents(exported[0]), contents(again)
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_the_adapter_alone_answers_as_the_merged_model_does(exported: tuple[JobDirectory, list[str]]) -> None:
+    info = json.loads(contents(exported[0])["export_info.json"])
+    task = info["adapter_gguf"]["verification"]["task"]
+    assert (task["rows"], task["token_f1_delta"], task["exact_match_delta"]) == (3, 0.0, 0.0)
+    assert info["adapter_gguf"]["verification"]["logits"]["max_kl"] < 1e-2
 
 
 # R157

@@ -9,11 +9,17 @@ from typing import Any
 import llama_cpp
 import pytest
 import torch
+from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
+from fragua_exporter.conversion.adapter_file import write_adapter
 from fragua_exporter.conversion.answering import answer_in_llama_cpp, answer_in_transformers
+from fragua_exporter.conversion.architectures import plan_model
+from fragua_exporter.conversion.checkpoint import open_checkpoint
+from fragua_exporter.conversion.merge import load_adapter
 from fragua_platform.jobs.engine import Interrupted
 from tests.tiny_models import make_tiny_tokenizer
+from tests.unit.fragua_exporter.adapters import make_adapter
 from tests.unit.fragua_exporter.conversions import convert
 
 QUESTIONS = [
@@ -67,6 +73,22 @@ def test_llama_cpp_answers_a_batch_as_transformers_does(
     file: llama_cpp.Llama, one_by_one: list[tuple[int, ...]], stops: tuple[int, ...]
 ) -> None:
     assert answer_in_llama_cpp(file, QUESTIONS, 20, stops, lambda: None) == one_by_one
+
+
+def test_an_adapter_beside_the_file_answers_as_well(base: Path, tmp_path: Path, model: Any) -> None:
+    """Answers at a time need a context of their own, and llama.cpp knows adapters by context."""
+    trained = make_adapter(base, tmp_path / "adapter")
+    plan = plan_model(open_checkpoint(base))
+    write_adapter(tmp_path / "adapter.gguf", plan, load_adapter(trained, plan))
+    tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), trained).eval()
+    expected = answer_in_transformers(tuned, QUESTIONS, 8, [UNSAID])
+    assert expected != answer_in_transformers(model, QUESTIONS, 8, [UNSAID])
+    file, lora = str(convert(base, tmp_path / "tiny.gguf")), str(tmp_path / "adapter.gguf")
+    loaded = llama_cpp.Llama(file, lora_path=lora, n_ctx=64, verbose=False)
+    try:
+        assert answer_in_llama_cpp(loaded, QUESTIONS, 8, [UNSAID], lambda: None) == expected
+    finally:
+        loaded.close()
 
 
 def test_a_batch_that_is_told_to_stop_ends_at_once(file: llama_cpp.Llama) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from transformers import GenerationConfig
 
-from fragua_platform.errors import LimitExceeded
+from fragua_platform.errors import InternalError, LimitExceeded
 
 _TOGETHER = 8
 """Questions at once: a step costs little more for eight than for one, because it waits for the weights."""
@@ -132,12 +133,23 @@ def _context(model: llama_cpp.Llama, length: int) -> Iterator[_Context]:
             f"llama.cpp has no memory for {_TOGETHER} answers of {length} tokens at once; see its reasons on stderr",
             reason="OUT_OF_MEMORY",
         )
+    _add_adapter(model, pointer)
     batch = llama_cpp.llama_batch_init(parameters.n_batch, 0, 1)
     try:
         yield _Context(pointer, batch, model.n_vocab())
     finally:
         llama_cpp.llama_batch_free(batch)
         llama_cpp.llama_free(pointer)
+
+
+def _add_adapter(model: llama_cpp.Llama, pointer: Any) -> None:
+    """The binding gives an adapter to its own context alone."""
+    if model._lora_adapter is None:
+        return
+    adapters: Any = (llama_cpp.llama_adapter_lora_p_ctypes * 1)()
+    adapters[0] = model._lora_adapter
+    if llama_cpp.llama_set_adapters_lora(pointer, adapters, 1, (ctypes.c_float * 1)(model.lora_scale)):
+        raise InternalError("llama.cpp does not add the adapter to a second context; please report this as a defect")
 
 
 def _groups(questions: Sequence[Ids]) -> Iterator[list[int]]:

@@ -191,7 +191,7 @@ def _license(facts: ExportFacts) -> Iterator[str]:
 def _proof(facts: ExportFacts) -> Iterator[str]:
     yield "## How to check it"
     lines = [
-        "- `manifest.json` lists every file with its sha256.",
+        "- The manifest of the export lists every file with its sha256.",
         "- `provenance.intoto.json` states what the files were made from (in-toto, SLSA provenance).",
         "- `bom.cdx.json` is the bill of materials (CycloneDX).",
         "- `export_info.json` holds all measurements.",
