@@ -301,3 +301,15 @@ def test_packs_stay_within_what_a_micro_batch_may_hold() -> None:
 
     assert [batch.token_count for batch in run.arrange([[row] for row in EXAMPLES[2:]])] == [30]
     assert [batch.token_count for batch in run.arrange([[EXAMPLES[1]], [EXAMPLES[2]]])] == [300, 21]
+
+
+def test_a_resumed_run_multiplies_by_the_library_that_it_began_with() -> None:
+    run = new_run(adapted(LlamaConfig(**SHAPE)))
+    assert run.decoder is not None
+    run.keep_library()
+    assert run.state.products is run.decoder.products.library
+
+    run.state = run.state.model_copy(update={"products": Library.ONEDNN})
+    run.keep_library()
+
+    assert run.decoder.products.library is Library.ONEDNN
