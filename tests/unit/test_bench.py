@@ -134,7 +134,8 @@ def test_the_rows_are_of_one_kilobyte_and_one_in_fifty_is_a_repeat(
 
 def test_every_benchmark_has_stages_of_its_own_name(bench: Callable[[str], ModuleType]) -> None:
     stages = [stage.name for name in ("dataset", "export") for stage in bench(name).STAGES]
-    assert stages == ["validate-exact-dedup", "near-dedup", "peak-rss", "grpc-import", "gguf-f16"]
+    of_datasets = ["validate-exact-dedup", "near-dedup", "peak-rss", "grpc-import"]
+    assert stages == [*of_datasets, "gguf-f16", "gguf-q8_0", "merge-time", "merge-rss"]
 
 
 def test_planted_copies_are_as_like_as_they_are_said_to_be(bench: Callable[[str], ModuleType], tmp_path: Path) -> None:
@@ -153,7 +154,8 @@ def test_planted_copies_are_as_like_as_they_are_said_to_be(bench: Callable[[str]
 def test_training_is_measured_against_every_named_peer_and_the_limit(bench: Callable[[str], ModuleType]) -> None:
     stages = {(stage.name, stage.peer) for stage in bench("training").STAGES}
     peers = {"trl-default", "trl-bs1", "hf-trainer-bs4", "hf-trainer-bs1", "gemm-limit"}
-    assert stages == {(f"train-{kind}", peer) for kind in ("32k-bf16", "32k-fp32", "152k-bf16") for peer in peers}
+    trainings = {(f"train-{kind}", peer) for kind in ("32k-bf16", "32k-fp32", "152k-bf16") for peer in peers}
+    assert stages == trainings | {("checkpoint-blocking", "hf-trainer")}
 
 
 def test_needed_operations_leave_out_what_the_gradient_of_lora_does_not_need(
