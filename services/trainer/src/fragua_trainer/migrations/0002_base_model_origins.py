@@ -11,3 +11,7 @@ def upgrade() -> None:
     with op.batch_alter_table("base_models") as table:
         table.add_column(sa.Column("source", sa.String(256), nullable=False, server_default="upload"))
         table.add_column(sa.Column("warnings", sa.JSON, nullable=False, server_default="[]"))
+    # The defaults were for the rows that were there; who writes a new one says where it comes from.
+    with op.batch_alter_table("base_models") as table:
+        table.alter_column("source", server_default=None)
+        table.alter_column("warnings", server_default=None)
