@@ -111,15 +111,6 @@ def test_a_folder_for_datasets_says_in_its_card_which_file_is_which_split(tmp_pa
     assert "- train: 2 rows" in text
 
 
-def test_the_folder_loads_with_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets", reason="`datasets` is not one of our dependencies; install it to look")
-    outputs = Conversion(tmp_path / "job", "hf-folder", [SHORT, CHOICE], [LONG]).run()
-    loaded = datasets.load_dataset(str(outputs), cache_dir=str(tmp_path / "cache"))
-    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 2, "validation": 1}
-    assert loaded["validation"][0]["messages"] == LONG["messages"]
-
-
 @pytest.mark.parametrize("wanted", ["chat-jsonl", "parquet"])
 def test_memory_does_not_grow_with_the_rows(wanted: str, tmp_path: Path) -> None:
     def peak(megabytes: int) -> int:
