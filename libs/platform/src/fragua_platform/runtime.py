@@ -144,7 +144,7 @@ async def _subscribe(bus: EventBus, reaction: Reaction) -> Subscription:
     async def handle(event: CloudEvent) -> None:
         try:
             await reaction.handler(event)
-        except Exception:
+        except Exception:  # only counted here; the bus decides what becomes of the event
             EVENTS_HANDLED.labels(reaction.durable, "failed").inc()
             raise
         EVENTS_HANDLED.labels(reaction.durable, "handled").inc()

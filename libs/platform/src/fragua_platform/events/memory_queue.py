@@ -173,7 +173,7 @@ class DeadLetterSubscription:
             try:
                 await self._handler(dead)
                 return True
-            except Exception:
+            except Exception:  # whatever it is: the letter is offered again
                 log.exception("dead_letter_handler_failed", queue=dead.work.queue, job_id=dead.work.job_id)
             pause = HANDLER_BACKOFF[min(failures, len(HANDLER_BACKOFF) - 1)]
             failures += 1

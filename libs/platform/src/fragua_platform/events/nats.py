@@ -180,7 +180,7 @@ class NatsEventBus:
                 return
             try:
                 await handler(dead)
-            except Exception:
+            except Exception:  # whatever it is: the letter is offered again
                 log.exception("dead_letter_handler_failed", queue=queue, job_id=dead.work.job_id)
                 await message.nak(DEAD_LETTER_POLICY.delay_after(message.metadata.num_delivered))
             else:

@@ -131,7 +131,7 @@ class Attempt:
             # What the engine said right before is what explains the failure.
             await self._tell_everything()
             done = await self._fail(JobFailure.of(error))
-        except Exception:
+        except Exception:  # a defect ends this job, and must not end the worker
             log.exception("attempt_failed", job=job.name, attempt=job.attempt)
             done = await self._fail(JobFailure.of(InternalError("a defect of the service; its log tells more")))
         if done.state.terminal:
@@ -155,7 +155,7 @@ class Attempt:
             return await self._unless(Stop.LOST, self._patiently(self._kind.salvage, self._job, self._directory))
         except (FraguaError, Stopped):
             log.warning("nothing_salvaged", job=self._job.name, exc_info=True)
-        except Exception:
+        except Exception:  # a defect here must not hide why the job failed
             log.exception("nothing_salvaged", job=self._job.name)
         return {}
 

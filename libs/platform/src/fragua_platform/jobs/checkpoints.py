@@ -55,7 +55,7 @@ class Checkpoints:
                     await patiently(lambda: self._upload(step, directory), self._patience)
             except FraguaError as error:
                 log.warning("checkpoint_not_uploaded", prefix=self._prefix, step=step, reason=error.reason)
-            except Exception:
+            except Exception:  # the job can do without this checkpoint, and the next one may get through
                 log.exception("checkpoint_not_uploaded", prefix=self._prefix, step=step)
             # The engine is done with it, and disks are small.
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
