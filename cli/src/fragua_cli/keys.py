@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from fragua_platform.artifacts.signatures import signed_message
 from fragua_platform.errors import AlreadyExists, InvalidInput, Violation
 
 _OTHERS = 0o077
@@ -48,11 +49,11 @@ def public_bytes(key: Ed25519PrivateKey) -> bytes:
 
 
 def sign_version(key: Ed25519PrivateKey, version: str, manifest_sha256: str) -> bytes:
-    return key.sign(f"fragua dataset version v1\n{version}\n{manifest_sha256}\n".encode())
+    return key.sign(signed_message("dataset version", version, manifest_sha256))
 
 
 def sign_export(key: Ed25519PrivateKey, export: str, manifest_sha256: str) -> bytes:
-    return key.sign(f"fragua export v1\n{export}\n{manifest_sha256}\n".encode())
+    return key.sign(signed_message("export", export, manifest_sha256))
 
 
 def _unusable(problem: str) -> InvalidInput:

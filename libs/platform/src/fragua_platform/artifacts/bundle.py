@@ -108,3 +108,15 @@ async def fetch_bundle(
     for file in bundle.manifest.files:
         await store.get_file(file.ref, directory / file.name)
     return bundle
+
+
+async def look_at_manifest(store: ArtifactStore, known: Bundle) -> tuple[list[str], str]:
+    """What is wrong with the manifest of a bundle that was published, and the digest that it has now."""
+    try:
+        stored = await load_bundle(store, known.prefix)
+    except (Corrupted, NotFound) as broken:
+        return [f"{MANIFEST}: {broken.message}"], ""
+    if stored.manifest_sha256 == known.manifest_sha256:
+        return [], known.manifest_sha256
+    fault = f"{MANIFEST}: its sha256 is {stored.manifest_sha256}, and was {known.manifest_sha256}"
+    return [fault], stored.manifest_sha256

@@ -7,9 +7,18 @@ from datetime import UTC, datetime
 
 from sqlalchemy.engine import Connection
 
-from fragua_dataset.application.signing import signature_fits
 from fragua_dataset.application.versions import VersionAndJob, VersionRecords, Versions
-from fragua_dataset.domain.version import Review, Signature, Version, approved, archived, rejected, signable
+from fragua_dataset.domain.version import (
+    SIGNED_KIND,
+    Review,
+    Signature,
+    Version,
+    approved,
+    archived,
+    rejected,
+    signable,
+)
+from fragua_platform.artifacts.signatures import signature_fits
 from fragua_platform.database import Database
 from fragua_platform.errors import InvalidInput, LimitExceeded, Violation
 
@@ -51,7 +60,7 @@ class Reviews:
         def write(connection: Connection) -> None:
             version = self._records.get(connection, name)
             digest = signable(version).manifest_sha256
-            if not signature_fits(name, digest, public_key, signature):
+            if not signature_fits(SIGNED_KIND, name, digest, public_key, signature):
                 problem = f"does not fit {name} with the manifest {digest} and this public key; sign these very lines"
                 raise InvalidInput(f"the signature {problem}", violations=[Violation("signature", problem)])
             known = {each.public_key: each for each in version.signatures}

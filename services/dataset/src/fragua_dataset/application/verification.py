@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from fragua_dataset.application.signing import signature_fits
 from fragua_dataset.application.treatment import PolicyOf
 from fragua_dataset.application.versions import Versions
 from fragua_dataset.domain.dataset import ROW_FILES
 from fragua_dataset.domain.verification import RowChecks, RowChecksAsked, SignatureCheck, Verification
-from fragua_dataset.domain.version import Version, require_files
-from fragua_platform.artifacts.bundle import MANIFEST, load_bundle
+from fragua_dataset.domain.version import SIGNED_KIND, Version, require_files
+from fragua_platform.artifacts.bundle import look_at_manifest
 from fragua_platform.artifacts.manifest import Bundle, ManifestFile
+from fragua_platform.artifacts.signatures import signature_fits
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.errors import Corrupted, FraguaError, NotFound, Unavailable
 from fragua_platform.jobs.child import EngineProcess
@@ -36,7 +36,7 @@ class Verifications:
         """Digests by what the database remembers, not by what the store says of itself; every row's id; signatures."""
         version = (await self._versions.get(name)).version
         known = require_files(version)
-        faults, digest = await self._check_manifest(known)
+        faults, digest = await look_at_manifest(self._store, known)
         async with self._turns:
             with own_workplace(self._workplace) as place:
                 found, rows = await self._check_files(version, known, JobDirectory(place))
@@ -45,23 +45,12 @@ class Verifications:
             SignatureCheck(
                 signer=each.signer,
                 public_key=each.public_key,
-                valid=signature_fits(name, digest, each.public_key, each.signature),
+                valid=signature_fits(SIGNED_KIND, name, digest, each.public_key, each.signature),
                 trusted=each.public_key in trusted,
             )
             for each in version.signatures
         ]
         return Verification([*faults, *found], rows, signatures)
-
-    async def _check_manifest(self, known: Bundle) -> tuple[list[str], str]:
-        """What is wrong with it, and the digest that it has now."""
-        try:
-            stored = await load_bundle(self._store, known.prefix)
-        except (Corrupted, NotFound) as broken:
-            return [f"{MANIFEST}: {broken.message}"], ""
-        if stored.manifest_sha256 == known.manifest_sha256:
-            return [], known.manifest_sha256
-        fault = f"{MANIFEST}: its sha256 is {stored.manifest_sha256}, and was {known.manifest_sha256}"
-        return [fault], stored.manifest_sha256
 
     async def _check_files(self, version: Version, known: Bundle, work: JobDirectory) -> tuple[list[str], int]:
         faults, readable = [], []

@@ -77,6 +77,10 @@ class Review:
         return other is not None and replace(other, time=self.time) == self
 
 
+SIGNED_KIND = "dataset version"
+"""What a signature says that it is over."""
+
+
 @dataclass(frozen=True)
 class Signature:
     """Ed25519 over the digest of a version's manifest; the keys and signatures as they are on the wire."""

@@ -1,4 +1,4 @@
-"""Ed25519 signatures over exports: what is signed, whether a signature fits, and keeping those that do."""
+"""Signatures over exports: keeping those that fit."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy.engine import Connection
 
-from fragua_exporter.domain.signature import Signature
+from fragua_exporter.domain.signature import SIGNED_KIND, Signature
 from fragua_exporter.work import bundle_of
+from fragua_platform.artifacts.signatures import signature_fits
 from fragua_platform.database import Database
 from fragua_platform.errors import FailedPrecondition, InvalidInput, LimitExceeded, Violation
 from fragua_platform.jobs.desk import JobDesk
@@ -32,20 +31,6 @@ class SignatureRecords(Protocol):
         ...
 
 
-def signed_message(export: str, manifest_sha256: str) -> bytes:
-    """The name is part of it, so that a signature cannot be carried over to another export of the same bytes."""
-    return f"fragua export v1\n{export}\n{manifest_sha256}\n".encode()
-
-
-def signature_fits(export: str, manifest_sha256: str, signature: Signature) -> bool:
-    try:
-        key = Ed25519PublicKey.from_public_bytes(signature.public_key)
-        key.verify(signature.signature, signed_message(export, manifest_sha256))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
 class Signing:
     def __init__(self, desk: JobDesk, database: Database, records: SignatureRecords) -> None:
         self._desk = desk
@@ -59,7 +44,7 @@ class Signing:
         if bundle is None:
             raise FailedPrecondition(f"{name} is {job.state}; it can be signed once it is SUCCEEDED")
         given = Signature(signer, public_key, signature, datetime.now(UTC))
-        if not signature_fits(name, bundle.manifest_sha256, given):
+        if not signature_fits(SIGNED_KIND, name, bundle.manifest_sha256, public_key, signature):
             problem = f"does not fit {name} with the manifest {bundle.manifest_sha256} and this public key; sign these very lines"
             raise InvalidInput(f"the signature {problem}", violations=[Violation("signature", problem)])
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from fragua_exporter.application.signing import Signing, signature_fits
-from fragua_exporter.domain.signature import ExportVerification, SignatureCheck
+from fragua_exporter.application.signing import Signing
+from fragua_exporter.domain.signature import SIGNED_KIND, ExportVerification, SignatureCheck
 from fragua_exporter.work import bundle_of
-from fragua_platform.artifacts.bundle import MANIFEST, load_bundle
-from fragua_platform.artifacts.manifest import Bundle, ManifestFile
+from fragua_platform.artifacts.bundle import look_at_manifest
+from fragua_platform.artifacts.manifest import ManifestFile
+from fragua_platform.artifacts.signatures import signature_fits
 from fragua_platform.artifacts.store import ArtifactStore
 from fragua_platform.errors import Corrupted, FailedPrecondition, NotFound
 from fragua_platform.jobs.desk import JobDesk
@@ -31,25 +32,16 @@ class Verifications:
         if known is None:
             raise FailedPrecondition(f"{name} is {job.state}; it can be verified once it is SUCCEEDED")
         async with self._turns:
-            faults, digest = await self._check_manifest(known)
+            faults, digest = await look_at_manifest(self._store, known)
             for file in known.manifest.files:
                 faults += await self._check_file(file)
         signatures = [
-            SignatureCheck(each.signer, each.public_key, signature_fits(name, digest, each))
+            SignatureCheck(
+                each.signer, each.public_key, signature_fits(SIGNED_KIND, name, digest, each.public_key, each.signature)
+            )
             for each in await self._signing.of(name)
         ]
         return ExportVerification(faults, signatures)
-
-    async def _check_manifest(self, known: Bundle) -> tuple[list[str], str]:
-        """What is wrong with it, and the digest that it has now."""
-        try:
-            stored = await load_bundle(self._store, known.prefix)
-        except (Corrupted, NotFound) as broken:
-            return [f"{MANIFEST}: {broken.message}"], ""
-        if stored.manifest_sha256 == known.manifest_sha256:
-            return [], known.manifest_sha256
-        fault = f"{MANIFEST}: its sha256 is {stored.manifest_sha256}, and was {known.manifest_sha256}"
-        return [fault], stored.manifest_sha256
 
     async def _check_file(self, file: ManifestFile) -> list[str]:
         """The store compares the digest while the bytes pass by; none of them are kept."""

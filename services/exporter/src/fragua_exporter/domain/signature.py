@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+SIGNED_KIND = "export"
+"""What a signature says that it is over."""
+
 
 @dataclass(frozen=True)
 class Signature:
