@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from fragua_platform.errors import InvalidInput, Violation
+from fragua_dataset.domain.spec_problems import parse_spec
 
 
 class _Frozen(BaseModel):
@@ -44,14 +44,7 @@ class ConversionOrder(_Frozen):
 
 def parse_conversion_spec(fields: Mapping[str, Any]) -> ConversionSpec:
     """Raises InvalidInput with one violation per problem."""
-    try:
-        return ConversionSpec.model_validate(fields)
-    except ValidationError as invalid:
-        violations = [
-            Violation(".".join(str(part) for part in error["loc"]), error["msg"]) for error in invalid.errors()
-        ]
-        listed = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
-        raise InvalidInput(f"the conversion's specification is invalid: {listed}", violations=violations) from invalid
+    return parse_spec(ConversionSpec, fields, "the conversion's")
 
 
 def conversion_prefix(name: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from fragua_dataset.domain.spec_problems import parse_spec
 from fragua_dataset.domain.version_spec import VersionSpec
-from fragua_platform.errors import InvalidInput, Violation
 
 Form = Literal["alpaca", "multiple_choice", "requirements"]
 """The shape of the row that an answer is read as."""
@@ -137,11 +137,4 @@ class SynthesisReport(_Frozen):
 
 def parse_synthesis_job_spec(fields: Mapping[str, Any]) -> SynthesisJobSpec:
     """Raises InvalidInput with one violation per problem."""
-    try:
-        return SynthesisJobSpec.model_validate(fields)
-    except ValidationError as invalid:
-        violations = [
-            Violation(".".join(str(part) for part in error["loc"]), error["msg"]) for error in invalid.errors()
-        ]
-        listed = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
-        raise InvalidInput(f"the synthesis' specification is invalid: {listed}", violations=violations) from invalid
+    return parse_spec(SynthesisJobSpec, fields, "the synthesis'")

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from fragua_dataset.domain.profile import Name, Profile, Shape
 from fragua_dataset.domain.selection import RowFilter
-from fragua_platform.errors import InvalidInput, Violation
+from fragua_dataset.domain.spec_problems import parse_spec
 
 Container = Literal["jsonl", "json", "csv", "parquet"]
 
@@ -140,11 +140,4 @@ class VersionSpec(_Frozen):
 
 def parse_version_spec(fields: Mapping[str, Any]) -> VersionSpec:
     """Raises InvalidInput with one violation per problem."""
-    try:
-        return VersionSpec.model_validate(fields)
-    except ValidationError as invalid:
-        violations = [
-            Violation(".".join(str(part) for part in error["loc"]), error["msg"]) for error in invalid.errors()
-        ]
-        listed = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
-        raise InvalidInput(f"the version's specification is invalid: {listed}", violations=violations) from invalid
+    return parse_spec(VersionSpec, fields, "the version's")
