@@ -1,0 +1,1 @@
+"""What answers: models on this machine, endpoints, and answers that are there already."""
