@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+from pydantic import Field
+
 from fragua_evaluator.domain.arm import Message
 from fragua_evaluator.domain.frozen import Frozen
 from fragua_evaluator.domain.suite import SuiteKind
@@ -47,7 +49,7 @@ class Answer(Frozen):
 class MetricScore(Frozen):
     value: float
     """From 0 to 1, more is better; of perplexity the mean log-likelihood of a token, which lies below 0."""
-    components: dict[str, float] = {}
+    components: dict[str, float] = Field(default_factory=dict)
     """What the value is made of, each 0 to 1."""
     failure: str = ""
     """Why the metric could not score, in the form of `Answer.failure`; the value is 0 then."""
@@ -75,7 +77,7 @@ class ItemRecord(Frozen):
     """Up to and including the question, as the item has it; an arm's own prompting is in the specification."""
     expected: str
     choices: tuple[str, ...] | None = None
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
     arms: dict[str, ArmItem]
 
 
