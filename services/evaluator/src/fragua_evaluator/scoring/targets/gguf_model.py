@@ -1,0 +1,106 @@
+"""A GGUF file that llama.cpp has loaded: its metadata, its tokenizer, and the tokens that end a turn."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import llama_cpp
+
+from fragua_platform.errors import InvalidInput
+
+_MAGIC: Final = b"GGUF"
+
+
+class GgufFile:
+    def __init__(self, file: Path) -> None:
+        self.name = file.name
+        self.sha256 = _digest(file)
+        llama_cpp.llama_backend_init()
+        pointer = llama_cpp.llama_model_load_from_file(str(file).encode(), llama_cpp.llama_model_default_params())
+        if pointer is None:
+            raise InvalidInput(
+                f"{file.name}: llama.cpp cannot load the file, it is damaged, incomplete or of an architecture that this "
+                "version does not know; its reasons are on standard error",
+                reason="UNSUPPORTED_MODEL",
+            )
+        self.pointer: Any = pointer
+        self._vocabulary = llama_cpp.llama_model_get_vocab(pointer)
+        self.vocabulary_size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
+        self.context_length = llama_cpp.llama_model_n_ctx_train(pointer)
+        self.ends = frozenset(
+            token for token in range(self.vocabulary_size) if llama_cpp.llama_vocab_is_eog(self._vocabulary, token)
+        )
+
+    def close(self) -> None:
+        if self.pointer is not None:
+            llama_cpp.llama_model_free(self.pointer)
+            self.pointer = None
+
+    def metadata(self, key: str) -> str | None:
+        name = key.encode()
+        length = llama_cpp.llama_model_meta_val_str(self.pointer, name, ctypes.create_string_buffer(1), 1)
+        if length < 0:
+            return None
+        value = ctypes.create_string_buffer(length + 1)
+        llama_cpp.llama_model_meta_val_str(self.pointer, name, value, length + 1)
+        return value.value.decode("utf-8", "replace")
+
+    @property
+    def description(self) -> str:
+        """E.g. `llama 1B Q8_0`."""
+        text = ctypes.create_string_buffer(256)
+        llama_cpp.llama_model_desc(self.pointer, text, len(text))
+        return text.value.decode("utf-8", "replace")
+
+    @property
+    def begin(self) -> str:
+        return self._text_of(llama_cpp.llama_vocab_bos(self._vocabulary))
+
+    @property
+    def end(self) -> str:
+        return self._text_of(self.end_of_text)
+
+    @property
+    def end_of_text(self) -> int:
+        return llama_cpp.llama_vocab_eos(self._vocabulary)
+
+    def _text_of(self, token: int) -> str:
+        return "" if token < 0 else llama_cpp.llama_vocab_get_text(self._vocabulary, token).decode("utf-8", "replace")
+
+    def is_control(self, token: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_control(self._vocabulary, token))
+
+    def tokenize(self, text: str) -> list[int]:
+        """Marks of turns become their tokens. Nothing is added: a template writes what begins a text."""
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 16
+        tokens = (llama_cpp.llama_token * room)()
+        count = llama_cpp.llama_tokenize(self._vocabulary, data, len(data), tokens, room, False, True)
+        if count < 0:
+            raise InvalidInput(f"{self.name}: llama.cpp cannot split a text into tokens", reason="UNSUPPORTED_MODEL")
+        return list(tokens[:count])
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Tokens that mark turns are written out, so that an answer which holds them can be told."""
+        given = (llama_cpp.llama_token * len(tokens))(*tokens)
+        room = 16 * len(tokens) + 16
+        while True:
+            data = ctypes.create_string_buffer(room)
+            length = llama_cpp.llama_detokenize(self._vocabulary, given, len(tokens), data, room, False, True)
+            if length >= 0:
+                return data.raw[:length].decode("utf-8", "replace")
+            room = -length
+
+
+def _digest(file: Path) -> str:
+    if not file.is_file():
+        raise InvalidInput(f"the inputs have no file {file.name}", reason="MODEL_NOT_FOUND")
+    with file.open("rb") as content:
+        if content.read(len(_MAGIC)) != _MAGIC:
+            raise InvalidInput(f"{file.name} is no GGUF file", reason="UNSUPPORTED_MODEL")
+        content.seek(0)
+        return hashlib.file_digest(content, "sha256").hexdigest()
