@@ -1,0 +1,129 @@
+"""`report.html`: the whole report with every item, in one file that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fragua_evaluator.domain.report import EvaluationReport, ItemRecord, PairedComparison
+from fragua_evaluator.domain.suite import SuiteKind
+from fragua_evaluator.scoring.documents import numbers, plots, summary
+from fragua_evaluator.scoring.documents.markdown import OUTCOME_WORDS, STATE_WORDS, condition
+from fragua_evaluator.scoring.documents.sample import ItemSample, inside_script, sample_items
+
+PAGE_FILE = "report.html"
+
+_STYLES = ("report.css",)
+_SCRIPTS = ("data.js", "items.js", "votes.js", "review.js", "start.js")
+
+
+def write_page(report: EvaluationReport, items: Callable[[], Iterator[ItemRecord]]) -> str:
+    sample = sample_items(items(), [arm.arm for arm in report.arms], summary.seed(report))
+    style = "".join(map(_asset, _STYLES))
+    # One function around everything: the page has no names for other scripts to find.
+    script = '"use strict";\n(() => {\n' + "".join(map(_asset, _SCRIPTS)) + "})();\n"
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            policy=_content_policy(style, script),
+            style=Markup(style),
+            script=Markup(script),
+            data=Markup(_embedded(report, sample)),
+            shown_items=len(sample.rows),
+            all_items=sample.total,
+            pair=summary.decisive_pair(report),
+            arm_notes=lambda arm: ", ".join(_arm_notes(report, arm)),
+            decisive=[comparison for comparison in report.comparisons if summary.is_decisive(report, comparison)],
+            outcome_words=OUTCOME_WORDS,
+            state_words=STATE_WORDS,
+            score_axes=_score_axes(report),
+            difference_axis=plots.axis_of_differences(_ends(report.comparisons)),
+        )
+    )
+
+
+def _embedded(report: EvaluationReport, sample: ItemSample) -> str:
+    """What the scripts read; `templates/data.js` says what each name means."""
+    arms = [arm.arm for arm in report.arms]
+    head = {
+        "evaluation": summary.evaluation_name(report),
+        "report": summary.report_digest(report),
+        "seed": summary.seed(report),
+        "arms": arms,
+        "pair": [arms.index(name) for name in summary.decisive_pair(report)],
+        "suites": {
+            suite.suite: {"kind": suite.kind.value, "metric": suite.metrics[0].metric if suite.metrics else ""}
+            for arm in report.arms
+            for suite in arm.suites
+        },
+        "total": sample.total,
+    }
+    written = json.dumps(head, ensure_ascii=False)
+    rows = ",\n".join(sample.rows)
+    return inside_script(f'{written[:-1]}, "items": [\n{rows}\n]}}')
+
+
+def _content_policy(style: str, script: str) -> str:
+    """Nothing is loaded, nothing is sent, and no script runs but this one."""
+    return (
+        f"default-src 'none'; script-src 'sha256-{_digest(script)}'; style-src 'sha256-{_digest(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _asset(name: str) -> str:
+    return (resources.files("fragua_evaluator.scoring.documents") / "templates" / name).read_text("utf-8")
+
+
+def _arm_notes(report: EvaluationReport, arm: str) -> Iterator[str]:
+    role = summary.role(report, arm)
+    if role != arm:
+        yield role
+    if report.verdict and report.verdict.recommended_arm == arm:
+        yield "recommended"
+
+
+def _score_axes(report: EvaluationReport) -> dict[str, plots.Axis]:
+    """One for each suite, for its first metric."""
+    axes = {}
+    for name in summary.suite_names(report):
+        results = [suite for arm in report.arms if (suite := arm.suite(name))]
+        shown = [
+            value
+            for suite in results
+            for metric in suite.metrics[:1]
+            for value in (metric.interval.low, metric.interval.high, *metric.repeat_scores)
+        ]
+        axes[name] = plots.axis_of_scores(
+            shown, bounded=all(suite.kind is not SuiteKind.PERPLEXITY for suite in results)
+        )
+    return axes
+
+
+def _ends(comparisons: tuple[PairedComparison, ...]) -> list[float]:
+    return [end for comparison in comparisons for end in (comparison.interval.low, comparison.interval.high)]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("fragua_evaluator.scoring.documents"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"condition": condition, "readable": summary.readable}
+    environment.globals |= {"numbers": numbers, "plots": plots, "summary": summary}
+    return environment
