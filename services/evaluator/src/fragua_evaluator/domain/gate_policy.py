@@ -154,6 +154,8 @@ class GatePolicy(Frozen):
     """In every suite that improvement, selection or requirement names; with fewer there is no GO."""
     votes: VoteRule | None = None
     selection: Selection | None = None
+    next_options: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(default=(), max_length=16)
+    """What to try when the candidate is not better, for people."""
 
     @property
     def label(self) -> str:

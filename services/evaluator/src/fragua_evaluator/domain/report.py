@@ -157,7 +157,7 @@ class PairedComparison(Frozen):
     difference: float
     """The arm's score less the baseline's."""
     interval: Interval
-    """95 %, of the difference: bootstrap over items."""
+    """95 %, of the difference: bootstrap over items; of yes-or-no scores Agresti and Min's."""
     improved: int
     worsened: int
     tied: int
@@ -179,10 +179,12 @@ class PairedComparison(Frozen):
 
 class ErrorGroup(Frozen):
     by: str
-    """What the items have in common: `component`, `tag`, `ending`, `language`, `length`."""
+    """What the items have in common: `component`, `tag`, `ending`, `form`, `language`, `length`."""
     value: str
     items: int
+    """How many of those that got worse."""
     mean_change: float
+    """Of their score; of a component, of the component itself, where it fell."""
 
 
 class ErrorAnalysis(Frozen):
