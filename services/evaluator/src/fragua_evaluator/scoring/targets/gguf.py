@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
-from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import llama_cpp
 
 from fragua_evaluator.domain.arm import Decoding, GgufModel, Limits
-from fragua_evaluator.domain.report import Answer
-from fragua_evaluator.scoring.targets.gguf_chat import GgufChat
+from fragua_evaluator.domain.report import Answer, Ending
+from fragua_evaluator.scoring.targets.gguf_chat import TEMPLATE_DATE, Continuation, GgufChat
 from fragua_evaluator.scoring.targets.gguf_context import GgufContext, Logits, StopReading, affordable, open_context
 from fragua_evaluator.scoring.targets.gguf_model import GgufFile
 from fragua_evaluator.scoring.targets.gguf_speaker import Speaker
-from fragua_evaluator.scoring.targets.gguf_weighing import weigh_choices, weigh_text
+from fragua_evaluator.scoring.targets.gguf_weighing import MOST_TOGETHER, cells_of, weigh
 from fragua_evaluator.scoring.targets.port import ChoiceQuestion, Identity, Question, StopRequested, TextQuestion
+from fragua_evaluator.scoring.targets.remote import failed
 from fragua_platform.errors import InvalidData, Violation
 from fragua_platform.jobs.engine import prepare_libraries
 
 _TOGETHER: Final = 8
 """Answers at once: a step costs little more for eight than for one, because it waits for the weights."""
-_CHOICES_TOGETHER: Final = 32
 _MAX_VIOLATIONS: Final = 20
+
+AnyQuestion = Question | ChoiceQuestion | TextQuestion
 
 
 class GgufTarget:
@@ -42,7 +44,7 @@ class GgufTarget:
             raise
         self.identity = self._identify(model.file)
 
-    def refuse_unfit(self, questions: Sequence[Question | ChoiceQuestion | TextQuestion]) -> None:
+    def refuse_unfit(self, questions: Sequence[AnyQuestion]) -> None:
         problems = [problem for question in questions if (problem := self._unfit(question))]
         if problems:
             raise InvalidData(
@@ -52,21 +54,20 @@ class GgufTarget:
                 violations=problems[:_MAX_VIOLATIONS],
             )
 
-    def prompt_digest(self, question: Question | ChoiceQuestion | TextQuestion) -> str | None:
-        tokens = self._chat.prompt(question.messages, question.key)
-        return hashlib.sha256(array("I", tokens).tobytes()).hexdigest()
+    def prompt_digest(self, question: AnyQuestion) -> str | None:
+        texts = "\n".join(" ".join(map(str, tokens)) for tokens in self._texts(question))
+        return hashlib.sha256(texts.encode()).hexdigest()
 
     def generate(self, questions: Sequence[Question], stop_requested: StopRequested) -> Iterator[tuple[str, Answer]]:
         if not questions:
             return
-        prompts = {question.key: self._chat.prompt(question.messages, question.key) for question in questions}
+        prompts = {question.key: self._chat.prompt(question.messages) for question in questions}
         length = max(len(prompts[question.key]) + question.max_new_tokens for question in questions)
         together = affordable(self._file, length, min(_TOGETHER, len(questions)))
         with open_context(
             self._file,
             conversations=together,
             length=length,
-            shared=False,
             threads=self._threads,
             stop_requested=stop_requested,
         ) as context:
@@ -79,56 +80,21 @@ class GgufTarget:
     def weigh_choices(
         self, questions: Sequence[ChoiceQuestion], stop_requested: StopRequested
     ) -> Iterator[tuple[str, Answer]]:
-        if not questions:
-            return
-        prompts = [self._chat.prompt(question.messages, question.key) for question in questions]
-        choices = [
-            [self._chat.answer(question.messages, choice, question.key) for choice in question.choices]
-            for question in questions
-        ]
-        cells = max(len(prompt) + sum(map(len, each)) for prompt, each in zip(prompts, choices, strict=True))
-        together = min(max(map(len, choices)), _CHOICES_TOGETHER)
-        with open_context(
-            self._file,
-            conversations=together + 1,
-            length=cells,
-            shared=True,
-            threads=self._threads,
-            stop_requested=stop_requested,
-        ) as context:
-            try:
-                _warm_up(context, prompts[0][0])
-                for question, prompt, each in zip(questions, prompts, choices, strict=True):
-                    yield question.key, weigh_choices(context, prompt, each, together)
-            except StopReading:
-                return
+        for question, _, sums, seconds in self._weigh(questions, stop_requested):
+            yield question.key, self._weighed(question, sums, seconds, choice_log_likelihoods=tuple(sums))
 
     def weigh_texts(
         self, questions: Sequence[TextQuestion], stop_requested: StopRequested
     ) -> Iterator[tuple[str, Answer]]:
-        if not questions:
-            return
-        texts = [(self._chat.prompt(q.messages, q.key), self._expected(q)) for q in questions]
-        with open_context(
-            self._file,
-            conversations=1,
-            length=max(len(prompt) + len(expected) for prompt, expected in texts),
-            shared=False,
-            threads=self._threads,
-            stop_requested=stop_requested,
-        ) as context:
-            try:
-                _warm_up(context, texts[0][0][0])
-                for question, (prompt, expected) in zip(questions, texts, strict=True):
-                    yield question.key, weigh_text(context, prompt, expected)
-            except StopReading:
-                return
+        for question, [text], sums, seconds in self._weigh(questions, stop_requested):
+            tokens = len(text.tokens) - text.start
+            yield question.key, self._weighed(question, sums, seconds, log_likelihood=sums[0], tokens=tokens)
 
     def close(self) -> None:
         self._file.close()
 
     def _speak(
-        self, context: GgufContext, together: int, waiting: deque[Question], prompts: dict[str, list[int]]
+        self, context: GgufContext, together: int, waiting: deque[Question], prompts: dict[str, tuple[int, ...]]
     ) -> Iterator[tuple[str, Answer]]:
         """Whoever has ended makes room for the next question at once."""
         free = list(range(together))
@@ -148,47 +114,74 @@ class GgufTarget:
             if speaking and not (waiting and free):
                 _step(context, speaking)
 
-    def _expected(self, question: TextQuestion) -> list[int]:
-        return [*self._chat.answer(question.messages, question.expected, question.key), self._chat.end_of_turn]
+    def _weigh(
+        self, questions: Sequence[ChoiceQuestion | TextQuestion], stop_requested: StopRequested
+    ) -> Iterator[tuple[ChoiceQuestion | TextQuestion, list[Continuation], list[float], float]]:
+        texts = [self._weighable(question) for question in questions]
+        if not texts:
+            return
+        with open_context(
+            self._file,
+            conversations=min(max(map(len, texts)), MOST_TOGETHER) + 1,
+            length=max(map(cells_of, texts)),
+            threads=self._threads,
+            stop_requested=stop_requested,
+            shared=True,
+            exact=True,
+        ) as context:
+            try:
+                _warm_up(context, texts[0][0].tokens[0])
+                for question, each in zip(questions, texts, strict=True):
+                    yield question, each, *weigh(context, each)
+            except StopReading:
+                return
 
-    def _unfit(self, question: Question | ChoiceQuestion | TextQuestion) -> Violation | None:
+    def _weighed(
+        self, question: ChoiceQuestion | TextQuestion, sums: Sequence[float], seconds: float, **told: Any
+    ) -> Answer:
+        if not all(map(math.isfinite, sums)):
+            return failed("NOT_A_NUMBER", f"{self._file.name} computes logits that are no numbers")
+        prompt = len(self._chat.prompt(question.messages))
+        return Answer(ending=Ending.STOP, prompt_tokens=prompt, seconds=seconds, **told)
+
+    def _weighable(self, question: ChoiceQuestion | TextQuestion) -> list[Continuation]:
+        if isinstance(question, ChoiceQuestion):
+            return self._chat.choices(question.messages, question.choices)
+        return [self._chat.answer(question.messages, question.expected)]
+
+    def _texts(self, question: AnyQuestion) -> list[tuple[int, ...]]:
+        if isinstance(question, Question):
+            return [self._chat.prompt(question.messages)]
+        return [text.tokens for text in self._weighable(question)]
+
+    def _unfit(self, question: AnyQuestion) -> Violation | None:
         try:
-            prompt = len(self._chat.prompt(question.messages, question.key))
-            match question:
-                case Question():
-                    answer = question.max_new_tokens
-                case ChoiceQuestion():
-                    answers = [self._chat.answer(question.messages, each, question.key) for each in question.choices]
-                    answer = max(map(len, answers))
-                case TextQuestion():
-                    answer = len(self._expected(question))
+            lengths = [len(tokens) for tokens in self._texts(question)]
         except InvalidData as refused:
             return Violation(question.key, refused.message)
-        if prompt == 0:
+        if min(lengths) == 0:
             return Violation(question.key, "the chat template makes an empty prompt of it")
-        if prompt + answer <= self._file.context_length:
+        free = self._file.context_length - (question.max_new_tokens if isinstance(question, Question) else 0)
+        if max(lengths) <= free:
             return None
         return Violation(
-            question.key, f"takes {prompt} tokens and {answer} for the answer, of {self._file.context_length}"
+            question.key, f"takes {max(lengths)} tokens, {free} of the model's {self._file.context_length} are free"
         )
 
     def _identify(self, name: str) -> Identity:
-        return Identity(
-            model=f"{name} ({self._file.description})",
-            digest=f"sha256:{self._file.sha256}",
-            conditions={
-                "runs_in": f"llama.cpp of llama-cpp-python {llama_cpp.__version__}",
-                "device": "gpu" if llama_cpp.llama_supports_gpu_offload() else "cpu",
-                "threads": self._threads,
-                "weights": self._file.description,
-                "key_value_cache": "f16",
-                "template": f"sha256:{self._chat.template_digest}",
-                "stop_tokens": sorted(self._chat.ends),
-                "context": self._file.context_length,
-                "tokens_counted_by": "the file's tokenizer",
-                "answers_at_once": f"up to {_TOGETHER}",
-            },
-        )
+        conditions = {
+            "device": "gpu" if llama_cpp.llama_supports_gpu_offload() else "cpu",
+            "weights_type": self._file.description,
+            "template_digest": self._chat.template_digest,
+            "stop_tokens": [self._file.name_of(token) for token in sorted(self._chat.ends)],
+            "context_length": self._file.context_length,
+            "tokens_counted_by": "this process",
+            "generation": f"llama.cpp of llama-cpp-python {llama_cpp.__version__}, up to {_TOGETHER} answers at a time",
+            "key_value_cache": "f16 to generate, f32 to weigh",
+        }
+        if self._chat.prints_a_date:
+            conditions["template_date"] = TEMPLATE_DATE
+        return Identity(model=f"{name} ({self._file.description})", digest=self._file.sha256, conditions=conditions)
 
 
 def _warm_up(context: GgufContext, token: int) -> None:

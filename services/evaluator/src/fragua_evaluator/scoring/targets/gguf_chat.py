@@ -1,10 +1,11 @@
-"""Prints conversations with the chat template that a GGUF file holds, as transformers would print them."""
+"""Speaks the chat template that a GGUF file holds: the same tokens as a model directory with that template."""
 
 from __future__ import annotations
 
 import datetime
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from jinja2 import TemplateError
@@ -14,9 +15,20 @@ from fragua_evaluator.domain.arm import Message, Role
 from fragua_evaluator.scoring.targets.gguf_model import GgufFile
 from fragua_platform.errors import InvalidData, InvalidInput
 
-_TEMPLATE_DATE: Final = datetime.date(2024, 7, 26)
-"""Llama 3.2's template prints the date; with this one it prints what it was trained with, whatever the day."""
-_ANSWER: Final = "answer"
+_TEMPLATE_DAY: Final = datetime.date(2024, 7, 26)
+TEMPLATE_DATE: Final = "26 Jul 2024"
+"""Llama 3's templates print today's date unless told otherwise; this one they hold themselves, as training does."""
+
+_QUESTION = Message(role=Role.USER, content="question")
+_ANSWER = Message(role=Role.ASSISTANT, content="answer")
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """Tokens of which those from `start` on are weighed; what stands before them is the prompt."""
+
+    tokens: tuple[int, ...]
+    start: int
 
 
 class _Formatter(Jinja2ChatFormatter):
@@ -24,7 +36,7 @@ class _Formatter(Jinja2ChatFormatter):
 
     @staticmethod
     def strftime_now(f: str) -> str:
-        return _TEMPLATE_DATE.strftime(f)
+        return _TEMPLATE_DAY.strftime(f)
 
 
 class GgufChat:
@@ -38,52 +50,65 @@ class GgufChat:
             )
         self._file = file
         self.template_digest = hashlib.sha256(template.encode()).hexdigest()
+        self.prints_a_date = "strftime_now" in template or "date_string" in template
         try:
             self._formatter = _Formatter(template, eos_token=file.end, bos_token=file.begin)
-        except TemplateError as broken:
-            raise self._unsupported(str(broken)) from broken
-        self.ends = file.ends | self._end_of_turn()
-        if not self.ends:
-            raise InvalidInput(f"{file.name} names no token that ends a turn", reason="UNSUPPORTED_CHAT_TEMPLATE")
-
-    def prompt(self, messages: Sequence[Message], place: str) -> list[int]:
-        return self._file.tokenize(self._prompt_text(messages, place))
-
-    def answer(self, messages: Sequence[Message], text: str, place: str) -> list[int]:
-        """What follows the prompt's tokens when the model says this; without the end of its turn."""
-        before = self._prompt_text(messages, place)
-        # Together, because a model that says this after the prompt would not cut a word where the prompt ends.
-        tokens = self._file.tokenize(before + text)[len(self._file.tokenize(before)) :]
-        return tokens or self._file.tokenize(text)
-
-    @property
-    def end_of_turn(self) -> int:
-        """What the template writes after an answer; else the end of text."""
-        return min(self._end_of_turn(), default=self._file.end_of_text)
-
-    def _prompt_text(self, messages: Sequence[Message], place: str) -> str:
-        try:
-            return self._print(messages, opens_turn=True)
+            end_of_turn = self._written_after_an_answer()
         except (TemplateError, ValueError, TypeError) as objection:
-            raise InvalidData(f"{place}: the chat template of {self._file.name} refuses it: {objection}") from objection
+            raise InvalidInput(
+                f"the chat template of {file.name} cannot print a question and its answer: {objection}",
+                reason="UNSUPPORTED_CHAT_TEMPLATE",
+            ) from objection
+        self.end_of_turn = file.end_of_text if end_of_turn is None else end_of_turn
+        self.ends = file.ends | {self.end_of_turn}
 
-    def _end_of_turn(self) -> frozenset[int]:
-        turns = [Message(role=Role.USER, content="question"), Message(role=Role.ASSISTANT, content=_ANSWER)]
+    def prompt(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """The tokens up to where the answer begins; raises InvalidData when the template refuses the messages."""
+        return self._file.tokenize(self._print(messages, opens_answer=True))
+
+    def choices(self, messages: Sequence[Message], choices: Sequence[str]) -> list[Continuation]:
+        """The question with each of the choices after it, tokens of prompt and choice made together. What is weighed
+        begins where the bare prompt, without the white space at its end, has other tokens: where
+        lm-evaluation-harness begins, and a model directory here."""
+        prompt = self._print(messages, opens_answer=True)
+        before = self._file.tokenize(prompt.rstrip())
+        return [_continue(before, self._file.tokenize(prompt + choice)) for choice in choices]
+
+    def answer(self, messages: Sequence[Message], expected: str) -> Continuation:
+        """The question with its expected answer and the token that ends the turn, as the template writes them."""
+        prompt = self._print(messages, opens_answer=True)
+        before = self._file.tokenize(prompt)
+        whole = self._print([*messages, Message(role=Role.ASSISTANT, content=expected)], opens_answer=False)
+        if whole.startswith(prompt):
+            written = _continue(before, self._file.tokenize(whole))
+            ends = [place for place, token in enumerate(written.tokens) if token in self.ends]
+            if ends and ends[-1] >= written.start:
+                return Continuation(written.tokens[: ends[-1] + 1], written.start)
+        # Some templates write past answers in another way than they open a new one.
+        spoken = _continue(before, self._file.tokenize(prompt + expected))
+        return Continuation((*spoken.tokens, self.end_of_turn), spoken.start)
+
+    def _written_after_an_answer(self) -> int | None:
+        text = self._formatted([_QUESTION, _ANSWER], opens_answer=False)
+        _, found, after = text.rpartition(_ANSWER.content)
+        tokens = self._file.tokenize(after) if found else ()
+        marks = tokens and (tokens[0] in self._file.ends or self._file.is_mark(tokens[0]))
+        return tokens[0] if marks else None
+
+    def _print(self, messages: Sequence[Message], *, opens_answer: bool) -> str:
         try:
-            text = self._print(turns, opens_turn=False)
+            return self._formatted(messages, opens_answer=opens_answer)
         except (TemplateError, ValueError, TypeError) as objection:
-            raise self._unsupported(str(objection)) from objection
-        _, found, after = text.rpartition(_ANSWER)
-        tokens = self._file.tokenize(after) if found else []
-        return frozenset(token for token in tokens[:1] if token in self._file.ends or self._file.is_control(token))
+            raise InvalidData(f"the model's chat template refuses the messages: {objection}") from objection
 
-    def _print(self, messages: Sequence[Message], *, opens_turn: bool) -> str:
-        self._formatter.add_generation_prompt = opens_turn
-        spoken: Any = [{"role": message.role.value, "content": message.content} for message in messages]
-        return self._formatter(messages=spoken).prompt
+    def _formatted(self, messages: Sequence[Message], *, opens_answer: bool) -> str:
+        self._formatter.add_generation_prompt = opens_answer
+        turns: Any = [{"role": message.role.value, "content": message.content} for message in messages]
+        return self._formatter(messages=turns, date_string=TEMPLATE_DATE).prompt
 
-    def _unsupported(self, objection: str) -> InvalidInput:
-        return InvalidInput(
-            f"the chat template of {self._file.name} cannot print a question and its answer: {objection}",
-            reason="UNSUPPORTED_CHAT_TEMPLATE",
-        )
+
+def _continue(before: tuple[int, ...], whole: tuple[int, ...]) -> Continuation:
+    """Where a text becomes other tokens once it goes on, those tokens belong to what follows."""
+    shared = min(len(before), len(whole))
+    start = next((place for place in range(shared) if before[place] != whole[place]), shared)
+    return Continuation(whole, start)

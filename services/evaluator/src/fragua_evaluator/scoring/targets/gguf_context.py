@@ -77,10 +77,17 @@ class GgufContext:
 
 @contextmanager
 def open_context(
-    file: GgufFile, *, conversations: int, length: int, shared: bool, threads: int, stop_requested: Callable[[], bool]
+    file: GgufFile,
+    *,
+    conversations: int,
+    length: int,
+    threads: int,
+    stop_requested: Callable[[], bool],
+    shared: bool = False,
+    exact: bool = False,
 ) -> Iterator[GgufContext]:
-    """Room for so many conversations of so many tokens each; `shared`: they may share cells, and `length` is that of
-    all together."""
+    """Room for so many conversations of so many tokens each; or, `shared`, of so many tokens together, for those that
+    begin alike. `exact` keeps keys and values in 32 bits rather than in the 16 that all who run such files use."""
     cells = -(-length // _CELLS) * _CELLS
     parameters = llama_cpp.llama_context_default_params()
     parameters.n_ctx = cells if shared else cells * conversations
@@ -88,6 +95,9 @@ def open_context(
     parameters.n_seq_max = conversations
     parameters.n_outputs_max_per_seq = 0  # As many as the batch holds; else one.
     parameters.kv_unified = shared
+    if exact:
+        parameters.type_k = parameters.type_v = llama_cpp.GGML_TYPE_F32
+        parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
     parameters.n_threads = parameters.n_threads_batch = threads
     pointer = llama_cpp.llama_init_from_model(file.pointer, parameters)
     if pointer is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,8 @@ class GgufFile:
     def __init__(self, file: Path) -> None:
         self.name = file.name
         self.sha256 = _digest(file)
+        # It tells every tensor otherwise; why it refuses a file still reaches standard error.
+        logging.getLogger("llama-cpp-python").setLevel(logging.ERROR)
         llama_cpp.llama_backend_init()
         pointer = llama_cpp.llama_model_load_from_file(str(file).encode(), llama_cpp.llama_model_default_params())
         if pointer is None:
@@ -58,23 +61,24 @@ class GgufFile:
 
     @property
     def begin(self) -> str:
-        return self._text_of(llama_cpp.llama_vocab_bos(self._vocabulary))
+        return self.name_of(llama_cpp.llama_vocab_bos(self._vocabulary))
 
     @property
     def end(self) -> str:
-        return self._text_of(self.end_of_text)
+        return self.name_of(self.end_of_text)
 
     @property
     def end_of_text(self) -> int:
         return llama_cpp.llama_vocab_eos(self._vocabulary)
 
-    def _text_of(self, token: int) -> str:
+    def name_of(self, token: int) -> str:
         return "" if token < 0 else llama_cpp.llama_vocab_get_text(self._vocabulary, token).decode("utf-8", "replace")
 
-    def is_control(self, token: int) -> bool:
+    def is_mark(self, token: int) -> bool:
+        """Whether it stands for no text, but marks a turn or the like."""
         return bool(llama_cpp.llama_vocab_is_control(self._vocabulary, token))
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str) -> tuple[int, ...]:
         """Marks of turns become their tokens. Nothing is added: a template writes what begins a text."""
         data = text.encode("utf-8", "replace")
         room = len(data) + 16
@@ -82,7 +86,7 @@ class GgufFile:
         count = llama_cpp.llama_tokenize(self._vocabulary, data, len(data), tokens, room, False, True)
         if count < 0:
             raise InvalidInput(f"{self.name}: llama.cpp cannot split a text into tokens", reason="UNSUPPORTED_MODEL")
-        return list(tokens[:count])
+        return tuple(tokens[:count])
 
     def text(self, tokens: Sequence[int]) -> str:
         """Tokens that mark turns are written out, so that an answer which holds them can be told."""

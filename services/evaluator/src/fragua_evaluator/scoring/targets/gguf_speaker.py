@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Set
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fragua_evaluator.domain.arm import Decoding, Limits
 from fragua_evaluator.domain.report import Answer, Ending
@@ -47,12 +48,11 @@ class Speaker:
         scaled = logits.astype(np.float64) / self._decoding.temperature
         probabilities = np.exp(scaled - scaled.max())
         probabilities /= probabilities.sum()
-        order = np.argsort(-probabilities, kind="stable")
-        mass = np.cumsum(probabilities[order])
-        # The likeliest that together reach top_p; one at least.
-        kept = min(int(np.searchsorted(mass, self._decoding.top_p)) + 1, len(order))
-        place = np.searchsorted(mass[:kept], self._dice.random() * mass[kept - 1], side="right")
-        return int(order[min(int(place), kept - 1)])
+        if self._decoding.top_p < 1:
+            probabilities = _nucleus(probabilities, self._decoding.top_p)
+        mass = np.cumsum(probabilities)
+        drawn = int(np.searchsorted(mass, self._dice.random() * mass[-1], side="right"))
+        return min(drawn, int(probabilities.nonzero()[0][-1]))
 
     def has_ended(self, ends: Set[int]) -> bool:
         return self._lost or self._tokens[-1] in ends or len(self._tokens) >= self.question.max_new_tokens
@@ -72,3 +72,13 @@ class Speaker:
             seconds=self.seconds,
             first_token_seconds=self.first_token_seconds,
         )
+
+
+def _nucleus(probabilities: NDArray[np.float64], top_p: float) -> NDArray[np.float64]:
+    """The fewest tokens that together have `top_p` of the mass; the others become impossible."""
+    order = np.argsort(-probabilities, kind="stable")
+    mass = np.cumsum(probabilities[order])
+    kept = order[mass - probabilities[order] < top_p]
+    nucleus = np.zeros_like(probabilities)
+    nucleus[kept] = probabilities[kept]
+    return nucleus

@@ -227,14 +227,14 @@ class OllamaTarget:
         template = str(shown.get("template", ""))
         return Identity(
             model=self._name,
-            digest="sha256:" + hashlib.sha256(f"{version} {digest}".encode()).hexdigest(),
+            digest=hashlib.sha256(f"{version} {digest}".encode()).hexdigest(),
             conditions={
                 "server": f"Ollama {version}",
                 "manifest": digest,
-                "weights": details.get("quantization_level") if isinstance(details, Mapping) else None,
-                "template": f"sha256:{hashlib.sha256(template.encode()).hexdigest()}",
-                "stops": _stops(shown),
-                "context": self._longest,
+                "weights_type": details.get("quantization_level") if isinstance(details, Mapping) else None,
+                "ollama_template_digest": hashlib.sha256(template.encode()).hexdigest(),
+                "stop_texts": _stops(shown),
+                "context_length": self._longest,
                 "context_asked_for": "the bytes of the longest question, so that no tokenizer can need more",
                 "tokens_counted_by": "Ollama",
                 "requests_at_once": _TOGETHER,

@@ -114,10 +114,10 @@ class EndpointTarget:
         named = json.dumps([self._service.url, self._model.model])
         return Identity(
             model=self._name,
-            digest="sha256:" + hashlib.sha256(named.encode()).hexdigest(),
+            digest=hashlib.sha256(named.encode()).hexdigest(),
             conditions={
                 "protocol": "OpenAI chat completions",
-                "context": described.get("max_model_len"),
+                "context_length": described.get("max_model_len"),
                 "tokens_counted_by": "the endpoint",
                 "requests_at_once": _TOGETHER,
                 "seed": "sent; whether it is heeded is up to the endpoint",

@@ -54,7 +54,7 @@ class OutputsTarget:
         digest = self._read(_existing(inputs, model.file))
         self.identity = Identity(
             model=model.file,
-            digest=f"sha256:{digest}",
+            digest=digest,
             conditions={
                 "answers": "ready-made",
                 "tokens_counted_by": "nobody",
