@@ -19,8 +19,9 @@ setup: .venv/.ready ## Build .venv with everything pinned in constraints.txt; no
 	@scripts/setup.sh
 	@touch $@
 
-servers: .venv/.ready ## Fetch the NATS and PostgreSQL servers that the tests start, where they are missing
+servers: .venv/.ready ## Fetch the NATS and PostgreSQL servers and the browser that the tests start, where missing
 	@PYTHON=.venv/bin/python scripts/fetch_servers.sh
+	@scripts/fetch_browser.sh
 
 demo: setup ## Forge a small model from the bundled data, end to end, and answer from it
 	.venv/bin/fragua demo

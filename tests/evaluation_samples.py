@@ -71,6 +71,64 @@ def make_evaluation(
     return report_on(records, arms), records
 
 
+def make_multiple_choice(
+    items: int = 12, *, arms: Sequence[str] = THREE_ARMS, seed: int = 3, suite: str = "exercises"
+) -> list[ItemRecord]:
+    """Questions whose answers are weighed, not generated; `report_on` takes them together with other suites' items."""
+    dice = random.Random(seed)
+    choices = ("A) Malinowski", "B) Boas", "C) Lévi-Strauss")
+    records = []
+    for number in range(items):
+        right = number % 3
+        results = {}
+        for arm in arms:
+            likelihoods = [
+                dice.gauss(-4, 1) + (2.5 * _SKILL.get(arm, 0.7) if place == right else 0) for place in range(3)
+            ]
+            answer = Answer(ending=Ending.STOP, choice_log_likelihoods=tuple(likelihoods), tokens=0, seconds=0.1)
+            value = float(likelihoods.index(max(likelihoods)) == right)
+            results[arm] = ArmItem(answers=(answer,), scores={"accuracy": MetricScore(value=value)}, checks={})
+        records.append(
+            ItemRecord(
+                suite=suite,
+                id=f"mc-{number:03}",
+                tag="antropología",
+                messages=(Message(role=Role.USER, content="¿Quién lo escribió?\n" + "\n".join(choices)),),
+                expected=choices[right],
+                choices=choices,
+                arms=results,
+            )
+        )
+    return records
+
+
+def make_perplexity(
+    items: int = 6, *, arms: Sequence[str] = THREE_ARMS, seed: int = 5, suite: str = "fluency"
+) -> list[ItemRecord]:
+    """Expected answers that are weighed token by token."""
+    dice = random.Random(seed)
+    records = []
+    for number in range(items):
+        results = {}
+        for arm in arms:
+            mean = -2.4 + _SKILL.get(arm, 0.7) + dice.gauss(0, 0.1)
+            answer = Answer(ending=Ending.STOP, log_likelihood=40 * mean, tokens=40, seconds=0.1)
+            results[arm] = ArmItem(
+                answers=(answer,), scores={"token_log_likelihood": MetricScore(value=mean)}, checks={}
+            )
+        records.append(
+            ItemRecord(
+                suite=suite,
+                id=f"text-{number:03}",
+                tag="",
+                messages=(Message(role=Role.USER, content="Explica qué es un contrato de arras."),),
+                expected="Es un acuerdo previo a la compraventa, con una señal.",
+                arms=results,
+            )
+        )
+    return records
+
+
 def items_of(records: Sequence[ItemRecord]) -> Callable[[], Iterator[ItemRecord]]:
     return lambda: iter(records)
 
@@ -219,16 +277,22 @@ def _arm_report(records: Sequence[ItemRecord], suites: Sequence[str], arm: str, 
 def _suite_result(records: Sequence[ItemRecord], suite: str, arm: str) -> SuiteResult:
     results = [record.arms[arm] for record in records]
     names = list(results[0].scores)
+    first = results[0].answers[0]
+    kind = SuiteKind.MULTIPLE_CHOICE if first.choice_log_likelihoods else SuiteKind.GENERATION
+    kind = SuiteKind.PERPLEXITY if first.log_likelihood is not None else kind
     checks = {name for result in results for name in result.checks}
     return SuiteResult(
         suite=suite,
-        kind=SuiteKind.GENERATION,
+        kind=kind,
         items=len(records),
         failed=sum(any(answer.ending is Ending.FAILED for answer in result.answers) for result in results),
         metrics=tuple(_metric_summary(records, arm, name, graded=name == METRIC) for name in names),
         checks={
             name: fmean(result.checks[name] for result in results if name in result.checks) for name in sorted(checks)
         },
+        perplexity=math.exp(-fmean(result.scores[names[0]].value for result in results))
+        if kind is SuiteKind.PERPLEXITY
+        else None,
     )
 
 
@@ -238,12 +302,12 @@ def _metric_summary(records: Sequence[ItemRecord], arm: str, name: str, *, grade
     tags = list(dict.fromkeys(record.tag for record in records))
     components = list(dict.fromkeys(part for score in scores for part in score.components))
     mean = fmean(values)
-    repeats = (mean, min(1.0, mean + 0.004), max(0.0, mean - 0.004))
+    repeats = (mean, mean + 0.004, mean - 0.004) if 0.01 < mean < 0.99 else (mean,) * 3
     return MetricSummary(
         metric=name,
         graded=graded,
         score=mean,
-        interval=_interval(values, 0.0, 1.0),
+        interval=_interval(values, 0.0 if mean >= 0 else -100.0, 1.0),
         repeat_scores=repeats,
         repeat_sd=stdev(repeats),
         components={part: fmean(score.components.get(part, 0.0) for score in scores) for part in components},
@@ -254,15 +318,16 @@ def _metric_summary(records: Sequence[ItemRecord], arm: str, name: str, *, grade
 
 
 def _compare(records: Sequence[ItemRecord], suite: str, baseline: str, arm: str) -> PairedComparison:
-    before = [record.arms[baseline].scores[METRIC].value for record in records]
-    after = [record.arms[arm].scores[METRIC].value for record in records]
+    metric = next(iter(records[0].arms[arm].scores))
+    before = [record.arms[baseline].scores[metric].value for record in records]
+    after = [record.arms[arm].scores[metric].value for record in records]
     changes = [new - old for old, new in zip(before, after, strict=True)]
     spread = stdev(changes) if len(changes) > 1 else 0.0
     error = spread / math.sqrt(len(changes))
     p_value = 2 * NormalDist().cdf(-abs(fmean(changes)) / error) if error else 1.0
     return PairedComparison(
         suite=suite,
-        metric=METRIC,
+        metric=metric,
         baseline=baseline,
         arm=arm,
         items=len(records),
@@ -337,8 +402,7 @@ def _verdict(comparisons: Sequence[PairedComparison], arms: Sequence[str]) -> Ve
 def _error_analysis(records: Sequence[ItemRecord], arms: Sequence[str]) -> ErrorAnalysis:
     first, last = arms[0], arms[-1]
     changes: Mapping[str, float] = {
-        f"{record.suite}/{record.id}": record.arms[last].scores[METRIC].value - record.arms[first].scores[METRIC].value
-        for record in records
+        f"{record.suite}/{record.id}": _value(record, last) - _value(record, first) for record in records
     }
     worsened = tuple(sorted((item for item in changes if changes[item] < 0), key=lambda item: changes[item])[:100])
     return ErrorAnalysis(
@@ -352,3 +416,7 @@ def _error_analysis(records: Sequence[ItemRecord], arms: Sequence[str]) -> Error
         likely_causes=("2 of the answers that got worse were cut at max_new_tokens.",),
         next_options=("Train on 200 examples or more.", "Keep the simpler arm."),
     )
+
+
+def _value(record: ItemRecord, arm: str) -> float:
+    return next(iter(record.arms[arm].scores.values())).value

@@ -59,10 +59,12 @@ class VoteFile(Frozen):
     """As the page was told; who may vote is checked by the service."""
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     """What shuffled left and right, and drew the items."""
-    votes: Annotated[tuple[Vote, ...], Field(min_length=1, max_length=MAX_VOTES)]
+    votes: Annotated[tuple[Vote, ...], Field(max_length=MAX_VOTES)]
 
     @model_validator(mode="after")
     def _one_vote_for_each_pair(self) -> Self:
+        if not self.votes:
+            raise ValueError("votes: there is no vote in it")
         seen: set[tuple[str, str, frozenset[str]]] = set()
         for number, vote in enumerate(self.votes):
             key = (vote.suite, vote.item, frozenset((vote.left, vote.right)))

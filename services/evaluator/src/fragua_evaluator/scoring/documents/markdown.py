@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -123,6 +124,7 @@ def answer_text(item: ItemRecord, arm: str) -> str:
     return answer.failure or answer.text
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("fragua_evaluator.scoring.documents"),

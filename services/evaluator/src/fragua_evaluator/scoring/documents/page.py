@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,6 +17,7 @@ from fragua_evaluator.domain.suite import SuiteKind
 from fragua_evaluator.scoring.documents import numbers, plots, summary
 from fragua_evaluator.scoring.documents.markdown import OUTCOME_WORDS, STATE_WORDS, condition
 from fragua_evaluator.scoring.documents.sample import ItemSample, inside_script, sample_items
+from fragua_evaluator.scoring.documents.summary import ItemFacts
 
 PAGE_FILE = "report.html"
 
@@ -23,7 +25,7 @@ _STYLES = ("report.css",)
 _SCRIPTS = ("data.js", "items.js", "votes.js", "review.js", "start.js")
 
 
-def write_page(report: EvaluationReport, items: Callable[[], Iterator[ItemRecord]]) -> str:
+def write_page(report: EvaluationReport, facts: ItemFacts, items: Callable[[], Iterator[ItemRecord]]) -> str:
     sample = sample_items(items(), [arm.arm for arm in report.arms], summary.seed(report))
     style = "".join(map(_asset, _STYLES))
     # One function around everything: the page has no names for other scripts to find.
@@ -33,6 +35,7 @@ def write_page(report: EvaluationReport, items: Callable[[], Iterator[ItemRecord
         .get_template("report.html.j2")
         .render(
             report=report,
+            facts=facts,
             policy=_content_policy(style, script),
             style=Markup(style),
             script=Markup(script),
@@ -41,11 +44,15 @@ def write_page(report: EvaluationReport, items: Callable[[], Iterator[ItemRecord
             all_items=sample.total,
             pair=summary.decisive_pair(report),
             arm_notes=lambda arm: ", ".join(_arm_notes(report, arm)),
-            decisive=[comparison for comparison in report.comparisons if summary.is_decisive(report, comparison)],
+            decisive=[
+                comparison
+                for comparison in report.comparisons
+                if summary.is_decisive(report, comparison) and _is_bounded(report, comparison.suite)
+            ],
             outcome_words=OUTCOME_WORDS,
             state_words=STATE_WORDS,
             score_axes=_score_axes(report),
-            difference_axis=plots.axis_of_differences(_ends(report.comparisons)),
+            difference_axes=_difference_axes(report),
         )
     )
 
@@ -99,23 +106,42 @@ def _score_axes(report: EvaluationReport) -> dict[str, plots.Axis]:
     """One for each suite, for its first metric."""
     axes = {}
     for name in summary.suite_names(report):
-        results = [suite for arm in report.arms if (suite := arm.suite(name))]
+        metrics = [metric for arm in report.arms if (metric := summary.first_metric(arm.suite(name)))]
         shown = [
             value
-            for suite in results
-            for metric in suite.metrics[:1]
-            for value in (metric.interval.low, metric.interval.high, *metric.repeat_scores)
+            for metric in metrics
+            for value in (metric.interval.low, metric.interval.high, metric.score, *metric.repeat_scores)
         ]
-        axes[name] = plots.axis_of_scores(
-            shown, bounded=all(suite.kind is not SuiteKind.PERPLEXITY for suite in results)
-        )
+        axes[name] = plots.axis_of_scores(shown, bounded=_is_bounded(report, name))
     return axes
 
 
-def _ends(comparisons: tuple[PairedComparison, ...]) -> list[float]:
-    return [end for comparison in comparisons for end in (comparison.interval.low, comparison.interval.high)]
+def _difference_axes(report: EvaluationReport) -> dict[str, plots.Axis]:
+    """One for all suites that are scored from 0 to 1, and one for each that is not: their units differ."""
+    names = summary.suite_names(report)
+    bounded = [name for name in names if _is_bounded(report, name)]
+    common = plots.axis_of_differences(_ends(report.comparisons, bounded))
+    return {
+        name: common if name in bounded else plots.axis_of_differences(_ends(report.comparisons, [name]))
+        for name in names
+    }
 
 
+def _ends(comparisons: Iterable[PairedComparison], suites: Sequence[str]) -> list[float]:
+    return [
+        end
+        for comparison in comparisons
+        if comparison.suite in suites
+        for end in (comparison.interval.low, comparison.interval.high, comparison.difference)
+    ]
+
+
+def _is_bounded(report: EvaluationReport, suite: str) -> bool:
+    results = [result for arm in report.arms if (result := arm.suite(suite))]
+    return all(result.kind is not SuiteKind.PERPLEXITY for result in results)
+
+
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("fragua_evaluator.scoring.documents"),

@@ -43,10 +43,7 @@ class Axis:
 def axis_of_scores(values: Iterable[float], *, bounded: bool) -> Axis:
     """`bounded` scores lie between 0 and 1, and the axis stays there, too."""
     shown = list(values) or [0.0, 1.0]
-    axis = _axis(min(shown), max(shown))
-    if not bounded:
-        return axis
-    return Axis(max(0.0, axis.low), min(1.0, axis.high), axis.step) if axis.step < 1 else Axis(0.0, 1.0, 0.25)
+    return _axis(min(shown), max(shown), bounds=(0.0, 1.0) if bounded else (-math.inf, math.inf))
 
 
 def axis_of_differences(values: Iterable[float]) -> Axis:
@@ -55,10 +52,13 @@ def axis_of_differences(values: Iterable[float]) -> Axis:
     return Axis(axis.low, axis.high, axis.step, signed=True)
 
 
-def _axis(low: float, high: float) -> Axis:
+def _axis(low: float, high: float, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Axis:
     missing = _LEAST_SPAN - (high - low)
     if missing > 0:
         low, high = low - missing / 2, high + missing / 2
+        # A range at the edge is widened to the other side.
+        shift = max(0.0, bounds[0] - low) - max(0.0, high - bounds[1])
+        low, high = low + shift, high + shift
     step = next((step for step in _STEPS if (high - low) / step <= _MOST_TICKS - 1), high - low)
     # Rounded first: 0.3 / 0.1 is a little less than 3.
     return Axis(math.floor(round(low / step, 6)) * step, math.ceil(round(high / step, 6)) * step, step)

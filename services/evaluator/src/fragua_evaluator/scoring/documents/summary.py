@@ -175,7 +175,9 @@ def breakdowns(report: EvaluationReport, suite: str) -> list[tuple[str, Rows]]:
         (f"{metric} by tag", [found.by_tag if (found := first_metric(result)) else {} for result in results]),
         ("Checks of every answer", [result.checks if result else {} for result in results]),
     ]
-    return [(title, rows) for title, columns in tables if (rows := _rows(columns))]
+    told = [(title, rows) for title, columns in tables if (rows := _rows(columns))]
+    # One tag alone says what the metric says already.
+    return [(title, rows) for title, rows in told if not (title.endswith(" by tag") and len(rows) == 1)]
 
 
 def compared_metric(report: EvaluationReport, suite: str) -> str:
@@ -185,7 +187,7 @@ def compared_metric(report: EvaluationReport, suite: str) -> str:
 
 def _rows(columns: list[dict[str, float]]) -> Rows:
     names = dict.fromkeys(name for column in columns for name in column)
-    return [(name, [column.get(name) for column in columns]) for name in names]
+    return [(name or "(none)", [column.get(name) for column in columns]) for name in names]
 
 
 def sorted_reasons(reasons: Iterable[Reason]) -> list[Reason]:

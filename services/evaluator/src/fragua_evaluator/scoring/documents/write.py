@@ -17,7 +17,7 @@ def write_documents(outputs: Path, report: EvaluationReport, items: Callable[[],
     """`items` is called several times and read as a stream: however many there are, few of them are held at once."""
     facts = gather_facts(items())
     _write(outputs / MARKDOWN_FILE, write_markdown(report, facts, items))
-    _write(outputs / PAGE_FILE, write_page(report, items))
+    _write(outputs / PAGE_FILE, write_page(report, facts, items))
     if compares_base_models(report):
         _write(outputs / BENCHMARK_FILE, make_benchmark(report, facts).model_dump_json(indent=2) + "\n")
     if len(report.arms) == 3:

@@ -26,6 +26,8 @@ function element(tag, attributes = {}, ...children) {
 /** A name that somebody chose: its direction does not spill over. */
 const named = (text) => element("bdi", {}, text);
 
+const labelOf = (item) => (Object.keys(data.suites).length > 1 ? `${item.suite}/${item.id}` : item.id);
+
 const wholeText = (value) => (typeof value === "string" ? value : value.text);
 
 /** A text as it was written, and how much of it was cut. */

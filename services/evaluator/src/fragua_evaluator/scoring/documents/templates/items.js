@@ -85,7 +85,7 @@ function headOfItems() {
 
 function rowOf({ item, change, result, failed }) {
   const question = item.messages.length ? wholeText(item.messages.at(-1)[1]) : "";
-  const opener = element("button", { type: "button", class: "plain", "aria-expanded": "false" }, named(`${item.suite}/${item.id}`));
+  const opener = element("button", { type: "button", class: "plain", "aria-expanded": "false" }, named(labelOf(item)));
   const row = element(
     "tr",
     {},
@@ -104,7 +104,7 @@ function rowOf({ item, change, result, failed }) {
   opener.addEventListener("click", () => {
     const open = row.classList.toggle("open");
     opener.setAttribute("aria-expanded", String(open));
-    if (open) row.after(element("tr", { class: "detail" }, element("td", { colspan: data.arms.length + 5 }, detailOf(item))));
+    if (open) row.after(element("tr", { class: "detail" }, element("td", { colspan: data.arms.length + 5 }, element("div", { class: "detail-body" }, detailOf(item)))));
     else row.nextElementSibling.remove();
   });
   return row;
@@ -116,8 +116,12 @@ function detailOf(item) {
     ...earlier,
     item.messages.map(([role, text]) => block(role, text)),
     item.choices ? choicesOf(item) : [],
-    wholeText(item.expected) ? block("expected", item.expected) : [],
-    element("div", { class: "answers" }, data.arms.map((arm, place) => answersOf(arm, item.arms[place], item))),
+    element(
+      "div",
+      { class: "answers" },
+      wholeText(item.expected) ? element("div", { class: "answer expected" }, element("h4", {}, "expected"), prose(item.expected)) : [],
+      data.arms.map((arm, place) => answersOf(arm, item.arms[place], item)),
+    ),
   ].flat();
 }
 
@@ -171,7 +175,9 @@ function scoresOf(result) {
     add(name, score.value, "", score.failure);
     for (const [part, value] of Object.entries(score.components ?? {})) add(part, value, "part");
   }
-  for (const [name, value] of Object.entries(result.checks)) add(name, value, "part");
+  const checks = Object.entries(result.checks);
+  if (checks.length) rows.push(element("tr", {}, element("th", { scope: "row" }, "checks")));
+  for (const [name, value] of checks) add(name, value, "part");
   return element("table", { class: "scores" }, element("tbody", {}, rows));
 }
 

@@ -80,7 +80,7 @@ function stageOf(item, items) {
     );
   const place = `Item ${review.at + 1} of ${items.length}`;
   return [
-    element("p", { class: "place", role: "status" }, element("strong", {}, place), element("span", { class: "quiet" }, named(`${item.suite}/${item.id}`)), element("span", { class: "quiet" }, `${voted} voted`)),
+    element("p", { class: "place", role: "status" }, element("strong", {}, place), element("span", { class: "quiet" }, named(labelOf(item))), element("span", { class: "quiet" }, `${voted} voted`)),
     element("div", { class: "question" }, prose(item.messages.length ? item.messages.at(-1)[1] : "")),
     wholeText(item.expected) ? element("details", {}, element("summary", {}, "Expected answer"), element("div", { class: "question" }, prose(item.expected))) : null,
     element("div", { class: "pair" }, panel(sides[0], "A", "left"), panel(sides[1], "B", "right")),
