@@ -117,11 +117,16 @@ def _largest_losses(
 
 
 def answer_text(item: ItemRecord, arm: str) -> str:
-    """The first repeat's answer, or why there is none."""
+    """The first repeat's answer, the choice that it found likeliest, or why there is none."""
     answer = item.arms[arm].answers[0] if arm in item.arms and item.arms[arm].answers else None
     if answer is None:
         return "(no answer)"
-    return answer.failure or answer.text
+    if answer.choice_log_likelihoods and item.choices and len(item.choices) == len(answer.choice_log_likelihoods):
+        likeliest = max(answer.choice_log_likelihoods)
+        return item.choices[answer.choice_log_likelihoods.index(likeliest)]
+    if answer.log_likelihood is not None:
+        return f"log-likelihood of the expected answer: {answer.log_likelihood:.2f}, {answer.tokens} tokens"
+    return answer.failure or answer.text or "(an empty answer)"
 
 
 @cache

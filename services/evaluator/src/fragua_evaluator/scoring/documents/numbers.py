@@ -27,7 +27,7 @@ def figure(value: float | None) -> str:
     """A figure of any size and unit, such as a threshold."""
     if value is None:
         return NOTHING
-    text = f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}" if abs(value) < 10_000 else f"{value:,.0f}"
+    text = f"{value:.3f}" if abs(value) < 1 else f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
     return text.replace("-", "−")
 
 

@@ -22,6 +22,7 @@ from fragua_evaluator.scoring.documents.summary import ItemFacts
 PAGE_FILE = "report.html"
 
 _STYLES = ("report.css",)
+_FEW_PAIRS = 6
 _SCRIPTS = ("data.js", "items.js", "votes.js", "review.js", "start.js")
 
 
@@ -43,6 +44,7 @@ def write_page(report: EvaluationReport, facts: ItemFacts, items: Callable[[], I
             shown_items=len(sample.rows),
             all_items=sample.total,
             pair=summary.decisive_pair(report),
+            favourite=summary.favourite(report),
             arm_notes=lambda arm: ", ".join(_arm_notes(report, arm)),
             decisive=[
                 comparison
@@ -53,6 +55,8 @@ def write_page(report: EvaluationReport, facts: ItemFacts, items: Callable[[], I
             state_words=STATE_WORDS,
             score_axes=_score_axes(report),
             difference_axes=_difference_axes(report),
+            main_pairs=lambda suite: _pairs(report, suite, decisive=True),
+            other_pairs=lambda suite: _pairs(report, suite, decisive=False),
         )
     )
 
@@ -96,10 +100,19 @@ def _asset(name: str) -> str:
 
 def _arm_notes(report: EvaluationReport, arm: str) -> Iterator[str]:
     role = summary.role(report, arm)
-    if role != arm:
+    if role != arm and not summary.selects(report):
         yield role
     if report.verdict and report.verdict.recommended_arm == arm:
         yield "recommended"
+
+
+def _pairs(report: EvaluationReport, suite: str, *, decisive: bool) -> list[PairedComparison]:
+    """Of many comparisons those with the candidate are the decisive ones; of few, all are."""
+    found = [comparison for comparison in report.comparisons if comparison.suite == suite]
+    candidate = summary.decisive_pair(report)[1]
+    with_candidate = [pair for pair in found if candidate in (pair.baseline, pair.arm)]
+    main = found if len(found) <= _FEW_PAIRS or summary.selects(report) else with_candidate
+    return main if decisive else [pair for pair in found if pair not in main]
 
 
 def _score_axes(report: EvaluationReport) -> dict[str, plots.Axis]:

@@ -93,6 +93,13 @@ def decisive_pair(report: EvaluationReport) -> tuple[str, str]:
     return names[0], names[-1]
 
 
+def favourite(report: EvaluationReport) -> str | None:
+    """The arm that a reader looks for: the candidate, or the winner of a selection."""
+    if selects(report):
+        return report.verdict.recommended_arm if report.verdict else None
+    return decisive_pair(report)[1]
+
+
 def role(report: EvaluationReport, arm: str) -> str:
     """`baseline`, `simpler`, `candidate`; `contender` where one of several equals is selected."""
     if selects(report):
@@ -159,25 +166,23 @@ Rows = list[tuple[str, list[float | None]]]
 """A name, and a figure for each arm."""
 
 
+ALL_METRICS = "All metrics"
+
+
 def breakdowns(report: EvaluationReport, suite: str) -> list[tuple[str, Rows]]:
-    """A suite's figures told apart by component, by tag and by check, each as a title and rows; empty ones left out."""
+    """A suite's figures told apart by component, by tag and by check, each as a title and rows; what adds nothing is
+    left out."""
     results = [arm.suite(suite) for arm in report.arms]
     metric = compared_metric(report, suite)
+    firsts = [first_metric(result) for result in results]
+    # One metric, and one tag alone, say what stands in the table of scores already.
     tables = [
-        (
-            "Metrics",
-            [{found.metric: found.score for found in result.metrics} if result else {} for result in results],
-        ),
-        (
-            f"Components of {metric}",
-            [found.components if (found := first_metric(result)) else {} for result in results],
-        ),
-        (f"{metric} by tag", [found.by_tag if (found := first_metric(result)) else {} for result in results]),
-        ("Checks of every answer", [result.checks if result else {} for result in results]),
+        (ALL_METRICS, 2, [{m.metric: m.score for m in result.metrics} if result else {} for result in results]),
+        (f"Components of {metric}", 1, [first.components if first else {} for first in firsts]),
+        (f"{metric} by tag", 2, [first.by_tag if first else {} for first in firsts]),
+        ("Checks of every answer", 1, [result.checks if result else {} for result in results]),
     ]
-    told = [(title, rows) for title, columns in tables if (rows := _rows(columns))]
-    # One tag alone says what the metric says already.
-    return [(title, rows) for title, rows in told if not (title.endswith(" by tag") and len(rows) == 1)]
+    return [(title, rows) for title, least, columns in tables if len(rows := _rows(columns)) >= least]
 
 
 def compared_metric(report: EvaluationReport, suite: str) -> str:

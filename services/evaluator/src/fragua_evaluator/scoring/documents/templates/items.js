@@ -2,6 +2,7 @@
 
 const ROWS_PER_PAGE = 50;
 const filter = { search: "", suite: "", tag: "", result: "", from: data.pair[0], to: data.pair[1], order: "file", page: 0 };
+const MANY_ARMS = 4;
 const RESULTS = { improved: "▲ improved", worsened: "▼ worsened", tied: "= tied" };
 const ORDERS = {
   file: null,
@@ -65,6 +66,12 @@ function showItems() {
   );
 }
 
+/** Of many arms the table has room for the two that are compared. */
+function armsInTable() {
+  const all = data.arms.map((_, place) => place);
+  return all.length > MANY_ARMS ? all.filter((place) => place === filter.from || place === filter.to) : all;
+}
+
 function headOfItems() {
   const number = { scope: "col", class: "number" };
   return element(
@@ -76,7 +83,7 @@ function headOfItems() {
       element("th", { scope: "col" }, "Item"),
       element("th", { scope: "col" }, "Tag"),
       element("th", { scope: "col" }, "Question"),
-      data.arms.map((arm) => element("th", number, named(arm))),
+      armsInTable().map((arm) => element("th", number, named(data.arms[arm]))),
       element("th", number, "Change"),
       element("th", { scope: "col" }, "Result"),
     ),
@@ -92,7 +99,7 @@ function rowOf({ item, change, result, failed }) {
     element("th", { scope: "row" }, opener),
     element("td", {}, named(item.tag)),
     element("td", { class: "excerpt", dir: "auto" }, question.slice(0, 160).replace(/\s+/g, " ")),
-    data.arms.map((_, arm) => element("td", { class: "number" }, written(scoreOf(item, arm)))),
+    armsInTable().map((arm) => element("td", { class: "number" }, written(scoreOf(item, arm)))),
     element("td", { class: "number" }, signed(change)),
     element(
       "td",
@@ -104,7 +111,7 @@ function rowOf({ item, change, result, failed }) {
   opener.addEventListener("click", () => {
     const open = row.classList.toggle("open");
     opener.setAttribute("aria-expanded", String(open));
-    if (open) row.after(element("tr", { class: "detail" }, element("td", { colspan: data.arms.length + 5 }, element("div", { class: "detail-body" }, detailOf(item)))));
+    if (open) row.after(element("tr", { class: "detail" }, element("td", { colspan: armsInTable().length + 5 }, element("div", { class: "detail-body" }, detailOf(item)))));
     else row.nextElementSibling.remove();
   });
   return row;
