@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,13 +26,18 @@ SECTION_OPTIONS: Final = {
 }
 
 
+MAX_PATTERN_CHARS: Final = 10_000
+MAX_POINTS: Final = 64
+"""Of a checklist; a metric may have so many components."""
+
+
 class OptionType(StrEnum):
-    TEXT = "text"
+    PATTERN = "a regular expression"
     BOOLEAN = "true or false"
     INTEGER = "a whole number from 0"
     WORD = "one of the words listed"
     MAP = "a map"
-    TEXTS = "a map of names to texts"
+    PATTERNS = "a map of names to regular expressions"
 
 
 @dataclass(frozen=True)
@@ -45,23 +51,25 @@ class OptionDescription:
 
     def problem_of(self, value: Any) -> str:
         """Empty when the value is one that the option takes."""
-        if self.type is OptionType.TEXT:
-            right = isinstance(value, str) and bool(value)
-        elif self.type is OptionType.BOOLEAN:
-            right = isinstance(value, bool)
-        elif self.type is OptionType.INTEGER:
+        if self.type is OptionType.PATTERN:
+            return _pattern_problem(value)
+        if self.type is OptionType.PATTERNS and isinstance(value, Mapping):
+            problems = [f"{name!r}: {problem}" for name, text in value.items() if (problem := _pattern_problem(text))]
+            problems += [
+                f"{name!r:.80} is no name: a text of 1 to 64 characters"
+                for name in value
+                if not isinstance(name, str) or not 0 < len(name) <= 64
+            ]
+            return "; ".join(problems)
+        right = {
+            OptionType.BOOLEAN: isinstance(value, bool),
             # Options come out of JSON too, where every number may be a float.
-            right = isinstance(value, int | float) and not isinstance(value, bool) and _is_whole(value)
-        elif self.type is OptionType.WORD:
-            right = value in self.words
-        elif self.type is OptionType.MAP:
-            right = isinstance(value, Mapping)
-        else:
-            right = isinstance(value, Mapping) and all(
-                isinstance(name, str) and name and isinstance(text, str) and text for name, text in value.items()
-            )
+            OptionType.INTEGER: isinstance(value, int | float) and not isinstance(value, bool) and _is_whole(value),
+            OptionType.WORD: isinstance(value, str) and value in self.words,
+            OptionType.MAP: isinstance(value, Mapping),
+        }
         expected = ", ".join(self.words) if self.type is OptionType.WORD else self.type.value
-        return "" if right else f"expected {expected}: {self.meaning}"
+        return "" if right.get(self.type) else f"expected {expected}: {self.meaning}"
 
 
 @dataclass(frozen=True)
@@ -161,7 +169,7 @@ _ALL = (
         "1 when the pattern, a regular expression of Python, is found in the answer. `^` and `$` stand for every line.",
         graded=False,
         options=(
-            OptionDescription("pattern", OptionType.TEXT, "the regular expression", required=True),
+            OptionDescription("pattern", OptionType.PATTERN, "the regular expression", required=True),
             OptionDescription(
                 "match", OptionType.WORD, "anywhere, or the whole answer", "search", words=("search", "full")
             ),
@@ -174,8 +182,8 @@ _ALL = (
         "The share of points that hold: each wanted pattern is found, each unwanted one is not. Points are components.",
         graded=True,
         options=(
-            OptionDescription("wanted", OptionType.TEXTS, "a regular expression for each point", {}),
-            OptionDescription("unwanted", OptionType.TEXTS, "a regular expression for each point", {}),
+            OptionDescription("wanted", OptionType.PATTERNS, "a regular expression for each point", {}),
+            OptionDescription("unwanted", OptionType.PATTERNS, "a regular expression for each point", {}),
             OptionDescription("ignore_case", OptionType.BOOLEAN, "whether A and a are the same", True),
         ),
         runs_apart=True,
@@ -282,6 +290,8 @@ def _check_together(choice: MetricChoice, at: str) -> list[Violation]:
         wanted, unwanted = options["wanted"], options["unwanted"]
         if not wanted and not unwanted:
             return [Violation(f"{at}.options", "a checklist needs a point, in `wanted` or in `unwanted`")]
+        if len(wanted) + len(unwanted) > MAX_POINTS:
+            return [Violation(f"{at}.options", f"a checklist has at most {MAX_POINTS} points")]
         if both := sorted(wanted.keys() & unwanted.keys()):
             return [Violation(f"{at}.options.unwanted", f"{', '.join(both)}: the name of a wanted point as well")]
     if choice.name == "business_requirements" and options["min_title_chars"] > options["max_title_chars"]:
@@ -313,6 +323,16 @@ def _unknown_option(description: MetricDescription, name: str) -> str:
     near = difflib.get_close_matches(name, names, n=1)
     guess = f"did you mean {near[0]!r}? " if near else ""
     return f"{description.name} has no such option: {guess}It takes {', '.join(names)}"
+
+
+def _pattern_problem(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_PATTERN_CHARS:
+        return f"expected a regular expression of 1 to {MAX_PATTERN_CHARS} characters"
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError) as broken:
+        return f"it is no regular expression: {broken}"
+    return ""
 
 
 def _is_whole(value: float) -> bool:

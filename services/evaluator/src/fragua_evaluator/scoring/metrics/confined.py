@@ -27,6 +27,7 @@ NO_ROOT_RIGHTS = 0x2F
 """User 0 is a user like others, also after exec, and nobody can change that."""
 CAPABILITY_VERSION = 0x20080522
 NOBODY = 65534
+SCRATCH = "/scratch"
 DEVICES = ("null", "zero", "urandom", "random")
 
 
@@ -60,12 +61,14 @@ def enter_root(root: Path, readable: list[str], scratch_mib: int) -> None:
         place.parent.mkdir(exist_ok=True)
         place.touch()
         mount(f"/dev/{name}", place, None, MS_BIND)
-    scratch = root / "tmp"
+    scratch = root / SCRATCH.removeprefix("/")
     scratch.mkdir()
+    if not (root / "tmp").exists():  # else the interpreter is in there
+        (root / "tmp").symlink_to(SCRATCH)
     mount("tmpfs", scratch, "tmpfs", MS_NOSUID | MS_NODEV, f"size={scratch_mib}m,nr_inodes=4096,mode=1777")
     mount(None, root, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
     os.chroot(root)
-    os.chdir("/tmp")
+    os.chdir(SCRATCH)
 
 
 def show(path: Path, place: Path) -> None:
