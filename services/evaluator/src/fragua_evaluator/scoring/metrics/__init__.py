@@ -75,7 +75,8 @@ def open_metrics(suite: SuiteSpec, limits: Limits) -> Iterator[SuiteMetrics]:
     with ExitStack() as opened:
         names = _display_names(suite.metrics)
         scores: dict[str, Score] = {}
-        starting: dict[str, MetricApart] = {}
+        starting: list[MetricApart] = []
+        reasons = set[str]()
         for name, place, choice in zip(names, places, suite.metrics, strict=True):
             if choice.name in _IN_PROCESS:
                 scores[name] = _IN_PROCESS[choice.name](options_of(choice))
@@ -84,17 +85,20 @@ def open_metrics(suite: SuiteSpec, limits: Limits) -> Iterator[SuiteMetrics]:
                     scores[name] = _code_tests(CodeTests(options_of(choice), limits))
                 except InvalidInput as refused:
                     problems.append(Violation(place, refused.message))
+                    reasons.add(refused.reason)
             else:
-                starting[place] = apart = MetricApart(choice.name, options_of(choice), limits, place)
+                apart = MetricApart(choice.name, options_of(choice), limits, place)
                 opened.callback(apart.close)
                 apart.start()
+                starting.append(apart)
                 scores[name] = _apart(apart)
-        for apart in starting.values():
+        for apart in starting:
             try:
                 apart.wait_until_ready()
             except InvalidInput as broken:
                 problems += broken.violations
-        _refuse(problems, f"suite {suite.name}", "METRIC_UNAVAILABLE")
+                reasons.add(broken.reason)
+        _refuse(problems, f"suite {suite.name}", reasons.pop() if len(reasons) == 1 else None)
         graded = {name: describe(choice).graded for name, choice in zip(names, suite.metrics, strict=True)}
         yield SuiteMetrics(names, graded, scores, form_asked_by(suite.metrics))
 

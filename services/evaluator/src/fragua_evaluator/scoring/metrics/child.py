@@ -14,6 +14,7 @@ import importlib
 import json
 import numbers
 import os
+import re
 import resource
 import signal
 import sys
@@ -63,16 +64,42 @@ def _open(name: str, options: Mapping[str, Any]) -> Score:
 
 
 def _built_in(name: str, options: Mapping[str, Any]) -> Callable[[str], tuple[float, dict[str, float]]]:
-    # Imported late: a function of the operator's own needs none of these.
-    from fragua_evaluator.scoring.metrics import patterns
-
     if name == "regex":
-        return patterns.open_regex(options)
+        return _open_regex(options)
     if name == "checklist":
-        return patterns.open_checklist(options)
+        return _open_checklist(options)
+    # Imported late: the others need nothing of ours.
     from fragua_evaluator.scoring.metrics.schemas import open_schema
 
     return open_schema(name.removesuffix("_schema"), options)
+
+
+def _open_regex(options: Mapping[str, Any]) -> Callable[[str], tuple[float, dict[str, float]]]:
+    pattern = re.compile(options["pattern"], _flags(options))
+    find = pattern.fullmatch if options["match"] == "full" else pattern.search
+    return lambda output: (float(find(output) is not None), {})
+
+
+def _open_checklist(options: Mapping[str, Any]) -> Callable[[str], tuple[float, dict[str, float]]]:
+    points = [
+        (name, re.compile(pattern, _flags(options)), is_wanted)
+        for is_wanted, patterns in ((True, options["wanted"]), (False, options["unwanted"]))
+        for name, pattern in patterns.items()
+    ]
+
+    def score(output: str) -> tuple[float, dict[str, float]]:
+        # An empty answer says nothing unwanted, and earns nothing by that.
+        said = bool(output.strip())
+        held = {
+            name: float(said and (pattern.search(output) is not None) is wanted) for name, pattern, wanted in points
+        }
+        return sum(held.values()) / len(held), held
+
+    return score
+
+
+def _flags(options: Mapping[str, Any]) -> re.RegexFlag:
+    return re.MULTILINE | (re.IGNORECASE if options["ignore_case"] else re.NOFLAG)
 
 
 def _scored(score: Score, item: dict[str, Any], output: str) -> dict[str, Any]:
