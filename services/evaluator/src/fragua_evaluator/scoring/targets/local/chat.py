@@ -14,10 +14,18 @@ from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBas
 from fragua_evaluator.domain.arm import Message, Role
 from fragua_platform.errors import InvalidData, InvalidInput
 
-TEMPLATE_DAY = datetime.date(2024, 7, 26)
 TEMPLATE_DATE = "26 Jul 2024"
 """Llama 3's templates print today's date unless told otherwise. Training, evaluation and export have to agree on it, and
 the same question has to be the same prompt tomorrow: so the date is the one that these templates hold themselves."""
+
+_DAY = datetime.datetime(2024, 7, 26)
+_CLOCK = (
+    "{% macro strftime_now(format) %}{{ format"
+    + "".join(f"|replace('%{code}', '{_DAY.strftime('%' + code)}')" for code in "aAbBdeHIjmMpSyY")
+    + "}}{% endmacro %}\n"
+)
+"""Stands before templates that ask the clock themselves, and hides the function by which they do. The line break belongs
+to the tag: what follows prints what it printed before."""
 
 _UNSUPPORTED = "UNSUPPORTED_CHAT_TEMPLATE"
 
@@ -152,13 +160,13 @@ def _end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 
 def _apply(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], *, opens_answer: bool) -> str:
+    template = str(tokenizer.get_chat_template())
     return str(
         tokenizer.apply_chat_template(
             turns,
+            chat_template=_CLOCK + template if "strftime_now" in template else template,
             tokenize=False,
             add_generation_prompt=opens_answer,
             date_string=TEMPLATE_DATE,
-            # For templates that ask the clock themselves; what is handed over hides the function of that name.
-            strftime_now=TEMPLATE_DAY.strftime,
         )
     )

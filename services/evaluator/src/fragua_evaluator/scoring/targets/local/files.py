@@ -21,6 +21,9 @@ ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _MAX_VIOLATIONS = 20
 
+_KEEP_THE_BASE = (True, False, "gaussian", "orthogonal", "eva")
+"""Initialisations that leave the base as it is."""
+
 _DECISIVE = (
     "config.json",
     "generation_config.json",
@@ -113,6 +116,13 @@ def read_adapter_config(adapter: Path) -> LoraConfig:
             f"the adapter also trained biases (bias = {config.bias!r}), which cannot be switched off to hear the "
             "base; train with bias = 'none'"
         )
+    if config.init_lora_weights not in _KEEP_THE_BASE or config.layer_replication:
+        setting = (
+            "layer_replication" if config.layer_replication else f"init_lora_weights = {config.init_lora_weights!r}"
+        )
+        raise InvalidInput(f"the adapter changes the base itself ({setting}), so no other arm could speak by that base")
+    if getattr(config, "alora_invocation_tokens", None):
+        raise InvalidInput("the adapter is an aLoRA, which is on for a part of the prompt only; train a plain LoRA")
     config.inference_mode = True
     return config
 

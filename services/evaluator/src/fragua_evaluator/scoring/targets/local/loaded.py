@@ -111,7 +111,7 @@ class _Loaded:
             layers.disable_adapter_layers()
         else:
             layers.enable_adapter_layers()
-            layers.set_adapter(self._adapters[files.adapter])
+            self._tuned.set_adapter(self._adapters[files.adapter])
 
 
 def _load(files: ModelFiles, weights_type: torch.dtype, device: torch.device) -> _Loaded:
