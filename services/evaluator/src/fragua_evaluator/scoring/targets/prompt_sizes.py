@@ -16,8 +16,7 @@ _OTHER_TEXT: Final = 4
 """Texts of one suite differ by less in bytes a token, whatever they are about."""
 _SHORT_BYTES: Final = 512
 """Shorter prompts are mostly template, and no service cuts them."""
-_SAME_COUNT: Final = 3
-_CLEARLY_LONGER: Final = 1.2
+_CLEARLY_LONGER: Final = 1.3
 _MAX_VIOLATIONS: Final = 20
 
 _RUNS = re.compile(r"(\s)\s+|(.)\2{3,}")
@@ -77,7 +76,5 @@ class PromptSizes:
         """Prompts of clearly different lengths that all have the largest count there is."""
         ceiling = max((size.tokens for size in self._sizes), default=0)
         there = [size for size in self._sizes if size.tokens == ceiling]
-        lengths = [size.bytes for size in there]
-        if len(there) < _SAME_COUNT or max(lengths) < min(lengths) * _CLEARLY_LONGER:
-            return ()
-        return there
+        shortest = min((size.bytes for size in there), default=0)
+        return there if any(size.bytes > shortest * _CLEARLY_LONGER for size in there) else ()
