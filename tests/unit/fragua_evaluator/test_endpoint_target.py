@@ -13,7 +13,7 @@ import pytest
 
 from fragua_evaluator.domain.arm import Decoding, EndpointModel, Limits
 from fragua_evaluator.domain.report import Ending
-from fragua_evaluator.scoring.targets import remote
+from fragua_evaluator.scoring.targets import remote, web
 from fragua_evaluator.scoring.targets.openai import EndpointTarget
 from fragua_evaluator.scoring.targets.port import ChoiceQuestion, TextQuestion
 from fragua_platform.errors import FraguaError, InvalidData, InvalidInput, Unavailable
@@ -381,3 +381,15 @@ def test_given_texts_cannot_be_weighed_and_the_way_out_is_told(server: ChatServe
     with pytest.raises(InvalidInput):
         list(target.weigh_texts([TextQuestion("k", messages, "sí")], lambda: False))
     target.close()
+
+
+def test_an_endpoint_that_never_ends_its_first_answer_does_not_hold_the_engine(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "_OPENING_SECONDS", 0.2)
+    monkeypatch.setattr(web, "_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(ChatHandler, "do_GET", lambda handler: drips_headers(server, handler, {}))
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="no answer within"):
+        endpoint(server)
+    assert time.monotonic() - started < 2

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jinja2 import TemplateError
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from fragua_evaluator.domain.arm import Message, Role
@@ -54,7 +53,7 @@ class GgufChat:
         try:
             self._formatter = _Formatter(template, eos_token=file.end, bos_token=file.begin)
             end_of_turn = self._written_after_an_answer()
-        except (TemplateError, ValueError, TypeError) as objection:
+        except Exception as objection:  # A template is foreign code and raises whatever it likes.
             raise InvalidInput(
                 f"the chat template of {file.name} cannot print a question and its answer: {objection}",
                 reason="UNSUPPORTED_CHAT_TEMPLATE",
@@ -98,7 +97,7 @@ class GgufChat:
     def _print(self, messages: Sequence[Message], *, opens_answer: bool) -> str:
         try:
             return self._formatted(messages, opens_answer=opens_answer)
-        except (TemplateError, ValueError, TypeError) as objection:
+        except Exception as objection:  # As above.
             raise InvalidData(f"the model's chat template refuses the messages: {objection}") from objection
 
     def _formatted(self, messages: Sequence[Message], *, opens_answer: bool) -> str:

@@ -152,7 +152,10 @@ class OllamaTarget:
         if self._proven_context == self._context:
             return
         self._proven_context = self._context
-        loaded = self._service.look_up("/api/ps")
+        try:
+            loaded = self._service.look_up("/api/ps")
+        except Unavailable:
+            return
         models = loaded.get("models") if isinstance(loaded, Mapping) else None
         for model in models if isinstance(models, list) else []:
             if not isinstance(model, Mapping) or model.get("name") != self._full_name:

@@ -8,19 +8,20 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from fragua_evaluator.domain.arm import Limits
 from fragua_evaluator.domain.report import Answer, Ending
 from fragua_evaluator.scoring.targets.port import Question, StopRequested
-from fragua_evaluator.scoring.targets.web import TryAgain, Unanswered
+from fragua_evaluator.scoring.targets.web import TryAgain, Unanswered, in_a_thread
 from fragua_platform.errors import FraguaError, InvalidInput, Unavailable
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
 _SECONDS_BETWEEN_GLANCES: Final = 0.1
 _GRACE_SECONDS: Final = 5.0
-"""A service can hold a request beyond every timeout, by sending headers byte by byte; then its thread is left alone."""
+"""After which the thread of a request is left alone."""
 _FEW_FAILURES: Final = 5
 """Fewer say little about a service; the evaluation judges the arm as a whole at its end."""
 
@@ -59,7 +60,7 @@ class RemoteAsking:
                 while waiting and len(asked) < self._together:
                     question = waiting.popleft()
                     overdue = time.monotonic() + self._limits.request_seconds + _GRACE_SECONDS
-                    asked[self._start(question, ask, given_up)] = _Asked(question, overdue)
+                    asked[in_a_thread(partial(self._patiently, question, ask, given_up))] = _Asked(question, overdue)
                 futures.wait(asked, _SECONDS_BETWEEN_GLANCES, futures.FIRST_COMPLETED)
                 if stop_requested():
                     return
@@ -68,19 +69,6 @@ class RemoteAsking:
                     yield key, answer
         finally:
             given_up.set()
-
-    def _start(self, question: Question, ask: Ask, given_up: threading.Event) -> futures.Future[Answer]:
-        """In a thread that ends with the process: whoever wants the engine to stop shall not wait for an answer."""
-        answer: futures.Future[Answer] = futures.Future()
-
-        def run() -> None:
-            try:
-                answer.set_result(self._patiently(question, ask, given_up))
-            except Exception as trouble:  # whatever it is, the evaluation's own thread has to raise it
-                answer.set_exception(trouble)
-
-        threading.Thread(target=run, name=f"ask {question.key}", daemon=True).start()
-        return answer
 
     def _patiently(self, question: Question, ask: Ask, given_up: threading.Event) -> Answer:
         ends = time.monotonic() + self._limits.request_seconds

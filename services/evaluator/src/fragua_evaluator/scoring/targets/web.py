@@ -6,8 +6,10 @@ import json
 import math
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
 from contextlib import AbstractContextManager
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
@@ -20,6 +22,7 @@ from fragua_platform.errors import InvalidInput, Unavailable
 _CONNECT_SECONDS: Final = 10.0
 _OPENING_SECONDS: Final = 10.0
 """For what is asked before the first question: nothing can stop an opening, so it has to be short."""
+_GRACE_SECONDS: Final = 1.0
 _MAX_DOCUMENT_BYTES: Final = 16 * 2**20
 """A list of models, or all that Ollama tells of one, its licence included."""
 _LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -71,12 +74,15 @@ class WebService:
         """A JSON document, asked for before the first question; None where the service has no such path."""
         ends = time.monotonic() + _OPENING_SECONDS
         try:
-            document = self.ask(path, body, ends, lambda response: _document(response, ends))
-        except (TryAgain, Unanswered) as trouble:
-            raise Unavailable(f"{self.url}{path} {trouble}", reason="ENDPOINT_UNAVAILABLE") from trouble
+            asked = in_a_thread(lambda: self.ask(path, body, ends, lambda response: _document(response, ends)))
+            return asked.result(_OPENING_SECONDS + _GRACE_SECONDS)
+        except TimeoutError:
+            trouble = f"gives no answer within {_OPENING_SECONDS:g} s"
+        except (TryAgain, Unanswered) as told:
+            trouble = str(told)
         except _Missing:
             return None
-        return document
+        raise Unavailable(f"{self.url}{path} {trouble}", reason="ENDPOINT_UNAVAILABLE")
 
     def ask(self, path: str, body: Mapping[str, Any] | None, ends: float, read: Callable[[httpx.Response], T]) -> T:
         """What `read` makes of the answer. Raises TryAgain, Unanswered, or InvalidInput when no question can work."""
@@ -129,6 +135,21 @@ class WebService:
 
 class _Missing(Exception):
     """The service has no such path."""
+
+
+def in_a_thread(call: Callable[[], T]) -> futures.Future[T]:
+    """One that ends with the process: a service can hold a request beyond every timeout, by sending headers byte by
+    byte, and nobody shall have to wait for it."""
+    result: futures.Future[T] = futures.Future()
+
+    def run() -> None:
+        try:
+            result.set_result(call())
+        except Exception as trouble:  # Whatever it is, it belongs to whoever waits for the result.
+            result.set_exception(trouble)
+
+    threading.Thread(target=run, name="request", daemon=True).start()
+    return result
 
 
 def body_of(response: httpx.Response, ends: float, most: int) -> bytes:
