@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+import gguf
 import pytest
 import torch
+from gguf.scripts.gguf_new_metadata import MetadataDetails, copy_with_new_metadata
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from fragua_evaluator.domain.arm import Decoding, GgufModel, Limits, Message, Role
+from fragua_evaluator.domain.arm import ArmSpec, Decoding, GgufModel, Limits, Message, Role
 from fragua_evaluator.domain.report import Ending
 from fragua_evaluator.scoring.targets.gguf import GgufTarget
+from fragua_evaluator.scoring.targets.opening import open_target
 from fragua_evaluator.scoring.targets.port import ChoiceQuestion, Question, TextQuestion
 from fragua_exporter.conversion.local import DONE, make_gguf
 from fragua_platform.errors import InvalidData, InvalidInput
 from fragua_platform.jobs.engine import THREADS_VARIABLE
+from tests.tiny_families import make_tiny_family
 from tests.tiny_models import make_tiny_llama
+
+if TYPE_CHECKING:
+    from fragua_evaluator.scoring.targets.local.loaded import LoadedModels
 
 QUESTIONS = (
     "¿Cuál es la capital de España?",
@@ -47,8 +55,13 @@ def file(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two would wait for each other whenever something else runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     monkeypatch.setenv(THREADS_VARIABLE, "1")
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -157,6 +170,20 @@ def test_expected_answers_weigh_what_they_weigh_in_transformers(target: GgufTarg
         assert answer.log_likelihood == pytest.approx(expected, abs=2e-3)
 
 
+def test_local_attention_does_not_come_between_choices_and_their_question(tmp_path: Path) -> None:
+    make_tiny_family("gemma3", tmp_path / "base")
+    assert (
+        make_gguf([str(tmp_path / "base"), "--out", str(tmp_path / "m.gguf"), "--quant", "f32", "--no-verify"]) == DONE
+    )
+    reference, target = Transformers(tmp_path / "base"), open_file(tmp_path / "m.gguf")
+    messages, choices = asked("¿Qué comió el niño pequeño mañana?" * 4), ("A) piña", "B) El niño comió piña", "C) 7")
+    [(_, answer)] = target.weigh_choices([ChoiceQuestion("k", messages, choices)], never)
+    target.close()
+    expected = [reference.log_likelihood(messages, choice, ends=False) for choice in choices]
+    # llama.cpp looks the gelu function up in a table of 16 bits.
+    assert answer.choice_log_likelihoods == pytest.approx(expected, abs=0.1)
+
+
 def test_sampling_depends_on_the_question_and_the_seed_alone(file: Path) -> None:
     hot = open_file(file, Decoding(temperature=1.0, top_p=0.9))
     many = [question(text) for text in QUESTIONS]
@@ -168,6 +195,91 @@ def test_sampling_depends_on_the_question_and_the_seed_alone(file: Path) -> None
     assert first[many[0].key] not in other.values()
 
 
+# --- the template in the file
+
+DATED = (
+    "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
+    "{{ bos_token }}{% for m in messages %}{% if loop.first %}[{{ date_string }}]{% endif %}{{ m.role }}: {{ m.content | trim }}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+)
+CLOCK = "{{ strftime_now('%Y-%m-%d') }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}"
+TAGGED = (
+    "{%- for m in messages %}\n    {%- if loop.index > 99 %}{% break %}{% endif %}\n<|im_start|>{{ m['role'] }}\n"
+    "{% if m.role == 'assistant' %}{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% else %}"
+    "{{ m.content }}<|im_end|>{% endif %}\n{%- endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{{ {'ñ': [1, true]} | tojson }}"
+)
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}"
+)
+
+
+def with_template(file: Path, template: str | None, directory: Path) -> Path:
+    """The same model with another chat template, or without any."""
+    key = gguf.Keys.Tokenizer.CHAT_TEMPLATE
+    reader = gguf.GGUFReader(file)
+    architecture = reader.fields[gguf.Keys.General.ARCHITECTURE].contents()
+    copy = directory / "copy.gguf"
+    writer = gguf.GGUFWriter(copy, architecture)
+    new = {} if template is None else {key: MetadataDetails(gguf.GGUFValueType.STRING, template)}
+    copy_with_new_metadata(reader, writer, new, [key])
+    return copy
+
+
+@pytest.mark.parametrize("template", [DATED, CLOCK, TAGGED])
+def test_templates_print_what_they_print_in_transformers(
+    file: Path, reference: Transformers, tmp_path: Path, template: str
+) -> None:
+    opened = open_file(with_template(file, template, tmp_path))
+    for messages in (asked("  ¿Qué año es?\n"), (*asked("a"), Message(role=Role.ASSISTANT, content="b"), *asked("c"))):
+        text = reference.tokenizer.apply_chat_template(
+            [{"role": m.role.value, "content": m.content} for m in messages],
+            chat_template=template.replace("strftime_now('%Y-%m-%d')", "'2024-07-26'"),
+            tokenize=False,
+            add_generation_prompt=True,
+            date_string="26 Jul 2024",
+        )
+        ids = reference.tokenizer(text, add_special_tokens=False)["input_ids"]
+        expected = hashlib.sha256(" ".join(map(str, ids)).encode()).hexdigest()
+        assert opened.prompt_digest(Question("k", "s", "i", 0, messages, 8, 0)) == expected
+    opened.close()
+
+
+def test_a_file_without_template_is_refused(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="holds no chat template") as refused:
+        open_file(with_template(file, None, tmp_path))
+    assert refused.value.reason == "UNSUPPORTED_CHAT_TEMPLATE"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for",
+        "{{ raise_exception('never') }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{% for a in range(100000000) %}x{% endfor %}",
+        "{{ messages[7].content.nothing }}",
+    ],
+)
+def test_a_template_that_cannot_print_a_question_is_refused(file: Path, tmp_path: Path, template: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        open_file(with_template(file, template, tmp_path))
+    assert refused.value.reason == "UNSUPPORTED_CHAT_TEMPLATE"
+
+
+def test_questions_that_the_template_refuses_are_named_before_any_is_asked(file: Path, tmp_path: Path) -> None:
+    opened = open_file(with_template(file, NO_SYSTEM, tmp_path))
+    bare = Question("bare", "s", "i", 0, asked("¿Qué?")[1:], 8, 0)
+    with pytest.raises(InvalidData, match="System role not supported") as refused:
+        opened.refuse_unfit([bare, question("Ana"), question("Eva")])
+    opened.close()
+    assert [violation.field for violation in refused.value.violations] == [question("Ana").key, question("Eva").key]
+
+
+# --- limits
+
+
 def test_a_stop_request_ends_between_two_tokens(target: GgufTarget) -> None:
     looks = iter([False] * 12)
     answers = list(target.generate([question(text, tokens=200) for text in QUESTIONS], lambda: next(looks, True)))
@@ -176,7 +288,12 @@ def test_a_stop_request_ends_between_two_tokens(target: GgufTarget) -> None:
 
 def test_questions_that_do_not_fit_are_named_before_any_is_asked(target: GgufTarget) -> None:
     long = "año " * 300
-    asked_for = [question("corta"), question(long), question("Ana", tokens=510), TextQuestion("t", asked("Ana"), long)]
+    asked_for: list[Question | TextQuestion] = [
+        question("corta"),
+        question(long),
+        question("Ana", tokens=510),
+        TextQuestion("t", asked("Ana"), long),
+    ]
     with pytest.raises(InvalidData) as refused:
         target.refuse_unfit(asked_for)
     assert refused.value.reason == "PROMPT_TOO_LONG"
@@ -185,10 +302,13 @@ def test_questions_that_do_not_fit_are_named_before_any_is_asked(target: GgufTar
 
 
 def test_an_answer_above_the_limit_is_a_failed_item(file: Path) -> None:
-    small = open_file(file, limits=Limits(max_output_bytes=1024))
-    [(_, answer)] = small.generate([question("Ana", tokens=450)], never)
-    small.close()
-    assert answer.ending is not Ending.FAILED or "max_output_bytes" in answer.failure
+    hot = open_file(file, Decoding(temperature=2.0), Limits(max_output_bytes=1024))
+    answers = [answer for _, answer in hot.generate([question(str(n), tokens=470) for n in range(4)], never)]
+    hot.close()
+    failed = [answer for answer in answers if answer.ending is Ending.FAILED]
+    assert failed, "no random answer was long"
+    assert {answer.failure for answer in failed} == {"OUTPUT_TOO_LARGE: answers with more than max_output_bytes = 1024"}
+    assert all(len(answer.text.encode()) <= 1024 for answer in answers)
 
 
 def test_what_holds_for_the_file_is_known_before_it_answers(target: GgufTarget, file: Path) -> None:
@@ -213,6 +333,13 @@ def test_half_a_file_is_refused(file: Path, tmp_path: Path) -> None:
     (tmp_path / "half.gguf").write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(InvalidInput, match="damaged"):
         open_file(tmp_path / "half.gguf")
+
+
+def test_an_arm_that_names_a_file_is_opened_as_one(file: Path) -> None:
+    arm = ArmSpec(name="exported", target=GgufModel(file=file.name))
+    opened = open_target(arm, file.parent, Decoding(), Limits(), cast("LoadedModels", None))
+    assert isinstance(opened, GgufTarget)
+    opened.close()
 
 
 def test_nothing_is_left_behind_when_it_closes(file: Path) -> None:

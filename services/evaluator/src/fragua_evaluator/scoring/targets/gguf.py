@@ -45,12 +45,20 @@ class GgufTarget:
         self.identity = self._identify(model.file)
 
     def refuse_unfit(self, questions: Sequence[AnyQuestion]) -> None:
-        problems = [problem for question in questions if (problem := self._unfit(question))]
-        if problems:
+        refused, too_long = list[Violation](), list[Violation]()
+        for question in questions:
+            try:
+                problem = self._lack_of_room(question)
+            except InvalidData as objection:
+                refused.append(Violation(question.key, objection.message))
+                continue
+            if problem:
+                too_long.append(Violation(question.key, problem))
+        if problems := [*refused, *too_long]:
             raise InvalidData(
-                f"{len(problems)} questions cannot be put to {self._file.name}, whose context is "
-                f"{self._file.context_length} tokens; shorten them, or lower max_new_tokens",
-                reason="PROMPT_TOO_LONG",
+                f"{len(problems)} questions cannot be put to {self._file.name}; first: {problems[0].field}: "
+                f"{problems[0].description}; shorten or remove them, or lower max_new_tokens",
+                reason="UNSUPPORTED_CHAT_TEMPLATE" if refused else "PROMPT_TOO_LONG",
                 violations=problems[:_MAX_VIOLATIONS],
             )
 
@@ -154,19 +162,14 @@ class GgufTarget:
             return [self._chat.prompt(question.messages)]
         return [text.tokens for text in self._weighable(question)]
 
-    def _unfit(self, question: AnyQuestion) -> Violation | None:
-        try:
-            lengths = [len(tokens) for tokens in self._texts(question)]
-        except InvalidData as refused:
-            return Violation(question.key, refused.message)
+    def _lack_of_room(self, question: AnyQuestion) -> str:
+        lengths = [len(tokens) for tokens in self._texts(question)]
         if min(lengths) == 0:
-            return Violation(question.key, "the chat template makes an empty prompt of it")
+            return "the chat template makes an empty prompt of it"
         free = self._file.context_length - (question.max_new_tokens if isinstance(question, Question) else 0)
         if max(lengths) <= free:
-            return None
-        return Violation(
-            question.key, f"takes {max(lengths)} tokens, {free} of the model's {self._file.context_length} are free"
-        )
+            return ""
+        return f"takes {max(lengths)} tokens, {free} of the model's {self._file.context_length} are free"
 
     def _identify(self, name: str) -> Identity:
         conditions = {
