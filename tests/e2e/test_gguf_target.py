@@ -316,6 +316,7 @@ def test_what_holds_for_the_file_is_known_before_it_answers(target: GgufTarget, 
     assert identity.cacheable and not identity.remote
     assert len(identity.digest) == 64 and str(file.parent) not in repr(identity)
     assert identity.conditions["context_length"] == 512
+    assert identity.conditions["weights_type"] == "all F32" and identity.model == "tutor.gguf (llama all F32)"
     assert identity.conditions["stop_tokens"] == ["<|im_end|>"]
     same = question("Ana")
     assert target.prompt_digest(same) == target.prompt_digest(same)

@@ -39,10 +39,10 @@ class GgufTarget:
         self._file = GgufFile(inputs / model.file)
         try:
             self._chat = GgufChat(self._file)
+            self.identity = self._identify(model.file)
         except BaseException:
             self._file.close()
             raise
-        self.identity = self._identify(model.file)
 
     def refuse_unfit(self, questions: Sequence[AnyQuestion]) -> None:
         refused, too_long = list[Violation](), list[Violation]()
@@ -174,7 +174,8 @@ class GgufTarget:
     def _identify(self, name: str) -> Identity:
         conditions = {
             "device": "gpu" if llama_cpp.llama_supports_gpu_offload() else "cpu",
-            "weights_type": self._file.description,
+            "file": f"sha256:{self._file.sha256}",
+            "weights_type": self._file.weights_type,
             "template_digest": self._chat.template_digest,
             "stop_tokens": [self._file.name_of(token) for token in sorted(self._chat.ends)],
             "context_length": self._file.context_length,
@@ -184,7 +185,9 @@ class GgufTarget:
         }
         if self._chat.prints_a_date:
             conditions["template_date"] = TEMPLATE_DATE
-        return Identity(model=f"{name} ({self._file.description})", digest=self._file.sha256, conditions=conditions)
+        model = f"{name} ({self._file.architecture} {self._file.weights_type})"
+        runs = hashlib.sha256(f"{self._file.sha256} llama-cpp-python {llama_cpp.__version__}".encode())
+        return Identity(model=model, digest=runs.hexdigest(), conditions=conditions)
 
 
 def _warm_up(context: GgufContext, token: int) -> None:

@@ -99,7 +99,7 @@ def open_context(
         parameters.type_k = parameters.type_v = llama_cpp.GGML_TYPE_F32
         parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
     parameters.n_threads = parameters.n_threads_batch = threads
-    pointer = llama_cpp.llama_init_from_model(file.pointer, parameters)
+    pointer = llama_cpp.llama_init_from_model(file.weights, parameters)
     if pointer is None:
         raise LimitExceeded(
             f"llama.cpp has no memory for {conversations} answers of {file.name} at once, {length} tokens long; give the "
@@ -116,7 +116,7 @@ def open_context(
 
 def affordable(file: GgufFile, length: int, most: int) -> int:
     """How many conversations of this length keep their keys and values within a budget."""
-    model = file.pointer
+    model = file.weights
     head = llama_cpp.llama_model_n_embd(model) // max(llama_cpp.llama_model_n_head(model), 1)
     a_token = 2 * 2 * llama_cpp.llama_model_n_layer(model) * llama_cpp.llama_model_n_head_kv(model) * head
     cells = -(-length // _CELLS) * _CELLS

@@ -17,47 +17,74 @@ _MAGIC: Final = b"GGUF"
 
 
 class GgufFile:
+    """Metadata and tokenizer are read at once, the weights when they are first needed: several arms may be open."""
+
     def __init__(self, file: Path) -> None:
         self.name = file.name
         self.sha256 = _digest(file)
+        self._file = file
         # It tells every tensor otherwise; why it refuses a file still reaches standard error.
         logging.getLogger("llama-cpp-python").setLevel(logging.ERROR)
         llama_cpp.llama_backend_init()
-        pointer = llama_cpp.llama_model_load_from_file(str(file).encode(), llama_cpp.llama_model_default_params())
-        if pointer is None:
-            raise InvalidInput(
-                f"{file.name}: llama.cpp cannot load the file, it is damaged, incomplete or of an architecture that this "
-                "version does not know; its reasons are on standard error",
-                reason="UNSUPPORTED_MODEL",
-            )
-        self.pointer: Any = pointer
-        self._vocabulary = llama_cpp.llama_model_get_vocab(pointer)
+        self._weights: Any = None
+        self._words: Any = self._load(words_only=True)
+        self._vocabulary = llama_cpp.llama_model_get_vocab(self._words)
         self.vocabulary_size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
-        self.context_length = llama_cpp.llama_model_n_ctx_train(pointer)
         self.ends = frozenset(
             token for token in range(self.vocabulary_size) if llama_cpp.llama_vocab_is_eog(self._vocabulary, token)
         )
 
+    @property
+    def weights(self) -> Any:
+        if self._weights is None:
+            self._weights = self._load(words_only=False)
+        return self._weights
+
     def close(self) -> None:
-        if self.pointer is not None:
-            llama_cpp.llama_model_free(self.pointer)
-            self.pointer = None
+        for model in (self._weights, self._words):
+            if model is not None:
+                llama_cpp.llama_model_free(model)
+        self._weights = self._words = None
 
     def metadata(self, key: str) -> str | None:
         name = key.encode()
-        length = llama_cpp.llama_model_meta_val_str(self.pointer, name, ctypes.create_string_buffer(1), 1)
+        length = llama_cpp.llama_model_meta_val_str(self._words, name, ctypes.create_string_buffer(1), 1)
         if length < 0:
             return None
         value = ctypes.create_string_buffer(length + 1)
-        llama_cpp.llama_model_meta_val_str(self.pointer, name, value, length + 1)
+        llama_cpp.llama_model_meta_val_str(self._words, name, value, length + 1)
         return value.value.decode("utf-8", "replace")
 
     @property
-    def description(self) -> str:
-        """E.g. `llama 1B Q8_0`."""
-        text = ctypes.create_string_buffer(256)
-        llama_cpp.llama_model_desc(self.pointer, text, len(text))
-        return text.value.decode("utf-8", "replace")
+    def architecture(self) -> str:
+        return self.metadata("general.architecture") or ""
+
+    @property
+    def weights_type(self) -> str:
+        """E.g. `Q8_0`."""
+        named = self.metadata("general.file_type")
+        if named is None or not named.isdecimal():
+            return "unknown"
+        return (llama_cpp.llama_ftype_name(int(named)) or b"unknown").decode()
+
+    @property
+    def context_length(self) -> int:
+        named = self.metadata(f"{self.architecture}.context_length")
+        if named is None or not named.isdecimal() or named == "0":
+            raise InvalidInput(f"{self.name} does not say how long its context is", reason="UNSUPPORTED_MODEL")
+        return int(named)
+
+    def _load(self, *, words_only: bool) -> Any:
+        parameters = llama_cpp.llama_model_default_params()
+        parameters.vocab_only = words_only
+        model = llama_cpp.llama_model_load_from_file(str(self._file).encode(), parameters)
+        if model is None:
+            raise InvalidInput(
+                f"{self.name}: llama.cpp cannot load the file; it is damaged, incomplete, of an architecture that this "
+                "version does not know, or too large for this machine; its reasons are on standard error",
+                reason="UNSUPPORTED_MODEL",
+            )
+        return model
 
     @property
     def begin(self) -> str:
