@@ -160,13 +160,13 @@ def report_on(records: Sequence[ItemRecord], arms: Sequence[str] = THREE_ARMS) -
         verdict=_verdict(comparisons, arms) if len(arms) > 1 else None,
         error_analysis=_error_analysis(records, arms) if len(arms) > 1 else None,
         spec={
+            "evaluation": "branches/ba/evaluations/20261201t091500z",
             "seed": 7,
             "repeats": 3,
             "arms": [{"name": arm, "target": {"kind": "model", "base": "base", "adapter": "adapter"}} for arm in arms],
             "policy": {"name": "adopt"},
         },
         provenance={
-            "evaluation": "branches/ba/evaluations/20261201t091500z",
             "dataset_version": "branches/ba/datasets/requisitos/versions/20261130T180000Z",
             "dataset_manifest_sha256": "5b" * 32,
             "adapter": "branches/ba/adapters/3",

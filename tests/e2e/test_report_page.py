@@ -290,7 +290,7 @@ def test_five_thousand_items_stay_responsive(browser: Chrome, open_page: Opener)
             name,
             value,
         )
-        for name, value in {"result": "worsened", "order": "losses", "tag": "salud"}.items()
+        for name, value in {"result": "improved", "order": "gains", "tag": "salud"}.items()
     }
     search(browser, "citas medicas")
 

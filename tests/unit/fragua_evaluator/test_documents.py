@@ -116,6 +116,15 @@ def test_hostile_item_adds_no_element_to_any_document(tmp_path: Path) -> None:
     assert embedded(documents["report.html"])["items"][0]["id"] == attack
 
 
+def test_scripts_make_elements_of_nothing_but_text() -> None:
+    scripts = "".join(path.read_text("utf-8") for path in sorted((DOCUMENTS / "templates").glob("*.js")))
+
+    assert not re.findall(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|fetch\(", scripts
+    )
+    assert "textContent" in scripts
+
+
 def test_page_lets_run_and_style_only_what_it_was_written_with(tmp_path: Path) -> None:
     page = written(tmp_path, *make_evaluation(3))["report.html"]
 
@@ -195,7 +204,7 @@ def test_benchmark_names_the_winner_and_why(tmp_path: Path) -> None:
     valid = [record.arms["qwen-3b"].checks["valid"] for record in records if record.arms["qwen-3b"].checks]
     assert model["avg_score"] == pytest.approx(sum(scores) / len(scores))
     assert model["yaml_valid_rate"] == pytest.approx(sum(valid) / len(valid))
-    assert model["ram_usage_mb"] == 5300.0
+    assert model["ram_usage_mb"] == pytest.approx(5.3e9 / 2**20, abs=0.1)
 
 
 def test_benchmark_without_a_winner_says_what_was_not_met(tmp_path: Path) -> None:
@@ -208,6 +217,32 @@ def test_benchmark_without_a_winner_says_what_was_not_met(tmp_path: Path) -> Non
     assert benchmark["why"] == ["qwen-3b needs 9.1 GB; less than 8 GB is asked."]
     assert "None of the models meets the rule." in documents["report.md"]
     assert "None of the models meets the rule." in documents["report.html"]
+
+
+def test_selection_goes_by_one_suite_and_so_do_its_figures(tmp_path: Path) -> None:
+    report, _ = as_benchmark(winner="phi-3-mini")
+    arms = tuple(arm.arm for arm in report.arms)
+    records = make_multiple_choice(6, arms=arms) + make_evaluation(12, arms=arms)[1]
+    policy = {"name": "base-model", "selection": {"suite": "validation"}}
+    both = report_on(records, arms).model_copy(
+        update={"verdict": report.verdict, "spec": report.spec | {"policy": policy}}
+    )
+
+    benchmark = json.loads(written(tmp_path, both, records)["benchmark.json"])
+
+    deciding = both.arms[0].suite("validation")
+    assert deciding and benchmark["models"][0]["avg_score"] == deciding.metrics[0].score
+    assert benchmark["models"][0]["yaml_valid_rate"] == deciding.checks["valid"]
+
+
+def test_selection_that_cannot_decide_says_so(tmp_path: Path) -> None:
+    report, records = as_benchmark(winner=None)
+    assert report.verdict
+    verdict = report.verdict.model_copy(update={"outcome": Outcome.INCONCLUSIVE})
+
+    text = written(tmp_path, report.model_copy(update={"verdict": verdict}), records)["report.md"]
+
+    assert "**INCONCLUSIVE.** There is not enough data to select a model." in text
 
 
 def test_base_models_without_a_selecting_policy_are_tabled_and_none_wins(tmp_path: Path) -> None:
@@ -349,10 +384,11 @@ def as_benchmark(*, winner: str | None) -> tuple[EvaluationReport, list[ItemReco
         ),
     )
     assert report.verdict
-    verdict = report.verdict.model_copy(update={"recommended_arm": winner, "reasons": reason})
+    outcome = Outcome.GO if winner else Outcome.NO_GO
+    verdict = report.verdict.model_copy(update={"outcome": outcome, "recommended_arm": winner, "reasons": reason})
     spec = {
         "seed": 7,
         "arms": [{"name": arm, "target": {"kind": "model", "base": arm, "adapter": None}} for arm in arms],
-        "policy": {"name": "base-model", "selection": {"best": "avg_score"}},
+        "policy": {"name": "base-model", "selection": {"suite": None}},
     }
     return report.model_copy(update={"verdict": verdict, "spec": spec}), records

@@ -13,13 +13,13 @@ from fragua_evaluator.scoring.documents.summary import (
     average_score,
     evaluation_name,
     failure_note,
+    is_scored,
+    selected_by,
     selects,
     sorted_reasons,
 )
 
 BENCHMARK_FILE = "benchmark.json"
-
-_MEGABYTE = 1_000_000
 
 
 # R68, R71, R129
@@ -27,12 +27,13 @@ class BenchmarkedModel(Frozen):
     arm: str
     model: str
     avg_score: float | None
-    """Mean of the suites' first metrics over all items, 0 to 1; perplexity has no part in it."""
+    """0 to 1, by the suite's first metric. Where the policy selects, of the suite that it goes by, as `yaml_valid_rate` and
+    `completeness` are; else over all items of all suites but those of perplexity."""
     elapsed_sec: float
     """Spent in asking; answers from the cache cost nothing."""
     tokens_per_sec: float | None
     ram_usage_mb: float | None
-    """Peak, in millions of bytes; None where the model runs elsewhere."""
+    """Peak, in units of 2²⁰ bytes; None where the model runs elsewhere."""
     yaml_valid_rate: float | None
     """Share of the answers that have the form the suite asks for (YAML, JSON …), of the items that ask for one."""
     completeness: float | None
@@ -57,22 +58,29 @@ def make_benchmark(report: EvaluationReport, facts: ItemFacts) -> Benchmark:
     return Benchmark(
         evaluation=evaluation_name(report),
         policy=report.verdict.policy if report.verdict else None,
-        models=tuple(_benchmarked(arm, facts) for arm in report.arms),
+        models=tuple(_benchmarked(report, arm, facts) for arm in report.arms),
         winner=winner,
         why=tuple(_reasons(report, winner)),
     )
 
 
-def _benchmarked(arm: ArmReport, facts: ItemFacts) -> BenchmarkedModel:
+def _benchmarked(report: EvaluationReport, arm: ArmReport, facts: ItemFacts) -> BenchmarkedModel:
+    deciding = arm.suite(selected_by(report) or "")
+    if deciding is not None:
+        score = deciding.metrics[0].score if is_scored(deciding) else None
+        valid, complete = deciding.checks.get("valid"), deciding.checks.get("complete")
+    else:
+        score = average_score(arm)
+        valid, complete = facts.check(arm.arm, "valid"), facts.check(arm.arm, "complete")
     return BenchmarkedModel(
         arm=arm.arm,
         model=arm.model,
-        avg_score=average_score(arm),
+        avg_score=score,
         elapsed_sec=arm.seconds,
         tokens_per_sec=arm.tokens_per_second,
-        ram_usage_mb=None if arm.peak_rss_bytes is None else round(arm.peak_rss_bytes / _MEGABYTE, 1),
-        yaml_valid_rate=facts.check(arm.arm, "valid"),
-        completeness=facts.check(arm.arm, "complete"),
+        ram_usage_mb=None if arm.peak_rss_bytes is None else round(arm.peak_rss_bytes / 2**20, 1),
+        yaml_valid_rate=valid,
+        completeness=complete,
         notes="; ".join(notes(arm)),
     )
 

@@ -63,5 +63,6 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def gigabytes(size: int | None) -> str:
-    return NOTHING if size is None else f"{size / 1e9:.2f} GB"
+def gibibytes(size: int | None) -> str:
+    """In the unit that gate policies count in."""
+    return NOTHING if size is None else f"{size / 2**30:.2f} GiB"

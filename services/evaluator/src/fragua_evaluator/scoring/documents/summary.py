@@ -76,7 +76,7 @@ def report_digest(report: EvaluationReport) -> str:
 
 def evaluation_name(report: EvaluationReport) -> str:
     """Its resource name; empty for an engine that was run by hand."""
-    return report.provenance.get("evaluation", "")
+    return str(report.spec.get("evaluation") or report.provenance.get("evaluation", ""))
 
 
 def seed(report: EvaluationReport) -> int:
@@ -111,7 +111,14 @@ def role(report: EvaluationReport, arm: str) -> str:
 def selects(report: EvaluationReport) -> bool:
     """Whether the policy looks for the best of several equals, and not for one that replaces another."""
     policy = report.spec.get("policy")
-    return isinstance(policy, Mapping) and bool(policy.get("selection"))
+    return isinstance(policy, Mapping) and policy.get("selection") is not None
+
+
+def selected_by(report: EvaluationReport) -> str | None:
+    """The suite that a selecting policy goes by: the one that it names, or the first."""
+    if not selects(report):
+        return None
+    return report.spec["policy"]["selection"].get("suite") or next(iter(suite_names(report)), None)
 
 
 def compares_base_models(report: EvaluationReport) -> bool:
@@ -241,8 +248,10 @@ def headline(report: EvaluationReport) -> str:
     if verdict is None:
         return "One arm alone was measured." if len(report.arms) == 1 else "No policy was named, so nothing is decided."
     if selects(report):
-        winner = verdict.recommended_arm
-        return f"Use {winner} as the base model." if winner else "None of the models meets the rule."
+        if verdict.recommended_arm:
+            return f"Use {verdict.recommended_arm} as the base model."
+        undecided = verdict.outcome == "INCONCLUSIVE"
+        return "There is not enough data to select a model." if undecided else "None of the models meets the rule."
     if verdict.outcome == "GO":
         return f"Use {verdict.candidate} in place of {verdict.baseline}."
     keep = f"Keep {verdict.recommended_arm}" if verdict.recommended_arm else "Keep what is in use"

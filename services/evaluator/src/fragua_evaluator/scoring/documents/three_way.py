@@ -56,7 +56,7 @@ class ArmOfThree(Frozen):
     elapsed_sec: float
     tokens_per_sec: float | None
     ram_usage_gb: float | None
-    """Peak, in 10⁹ bytes."""
+    """Peak, in units of 2³⁰ bytes."""
     yaml_valid_rate: float | None
     completeness: float | None
     suites: tuple[ArmOfSuite, ...]
@@ -96,7 +96,7 @@ def _arm_of_three(report: EvaluationReport, arm: ArmReport, facts: ItemFacts) ->
         repeats=max((len(metric.repeat_scores) for suite in arm.suites for metric in suite.metrics), default=0),
         elapsed_sec=arm.seconds,
         tokens_per_sec=arm.tokens_per_second,
-        ram_usage_gb=None if arm.peak_rss_bytes is None else arm.peak_rss_bytes / 1e9,
+        ram_usage_gb=None if arm.peak_rss_bytes is None else round(arm.peak_rss_bytes / 2**30, 3),
         yaml_valid_rate=facts.check(arm.arm, "valid"),
         completeness=facts.check(arm.arm, "complete"),
         suites=tuple(
