@@ -179,8 +179,7 @@ def test_reviewer_votes_blind_by_keyboard_and_hands_in_a_file(
     records = {record.id: record for record in make_evaluation(40)[1]}
     open_page(list(records.values()))
     show(browser, "review")
-    shown = browser.find_element(By.ID, "stage")
-    assert "Item 1 of 10" in shown.text
+    assert "Item 1 of 10" in browser.find_element(By.ID, "place").text
     seen = []
     for key in "abtabtabta":
         assert not any(arm in browser.find_element(By.ID, "stage").text for arm in THREE_ARMS)
@@ -191,7 +190,7 @@ def test_reviewer_votes_blind_by_keyboard_and_hands_in_a_file(
     # Nothing is lost, and nothing is shuffled anew, when the page is opened again.
     browser.refresh()
     assert panels(browser) == seen[0]
-    assert "10 voted" in browser.find_element(By.ID, "stage").text
+    assert "10 voted" in browser.find_element(By.ID, "place").text
     browser.find_element(By.ID, "reviewer").send_keys("Íñigo Núñez")
     browser.find_element(By.ID, "reveal").click()
     names = [element.text for element in browser.find_elements(By.CSS_SELECTOR, ".pair .arm")]
@@ -221,7 +220,7 @@ def test_names_may_be_shown_after_each_vote_and_all_items_be_asked_for(browser: 
     differ = sum(
         len({record.arms[arm].answers[0].text for arm in ("baseline", "fine-tuned")}) == 2 for record in records
     )
-    assert f"Item 1 of {differ}" in browser.find_element(By.ID, "stage").text
+    assert f"Item 1 of {differ}" in browser.find_element(By.ID, "place").text
     browser.find_element(By.CSS_SELECTOR, "input[name=names][value=each]").click()
 
     browser.find_element(By.CSS_SELECTOR, "[data-vote=left]").click()
@@ -241,6 +240,16 @@ def test_letters_in_a_note_are_no_votes(browser: Chrome, open_page: Opener) -> N
 
     pressed = browser.find_element(By.CSS_SELECTOR, "[aria-pressed=true]")
     assert pressed.get_attribute("data-vote") == "left"
+
+
+def test_one_arm_alone_is_shown_and_has_nothing_to_vote_on(browser: Chrome, open_page: Opener) -> None:
+    open_page(make_evaluation(4, arms=("fine-tuned",))[1])
+
+    show(browser, "items")
+    assert found(browser) == 4
+    show(browser, "review")
+    assert "nothing to compare it with" in browser.find_element(By.ID, "stage").text
+    assert console_problems(browser) == []
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

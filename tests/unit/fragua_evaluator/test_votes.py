@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from fragua_evaluator.domain.votes import MAX_VOTE_FILE_BYTES, parse_votes
+from fragua_evaluator.domain.report import EvaluationReport
+from fragua_evaluator.domain.votes import MAX_VOTE_FILE_BYTES, parse_votes, report_digest
 from fragua_platform.errors import InvalidData, LimitExceeded
+from tests.evaluation_samples import make_evaluation
 
 VOTE = {
     "suite": "validation",
@@ -69,3 +71,12 @@ def test_file_above_the_limit_is_not_read() -> None:
 def test_file_without_a_vote_is_refused() -> None:
     with pytest.raises(InvalidData, match="votes"):
         parse_votes(votes_file([]))
+
+
+def test_report_has_the_same_digest_after_it_was_written_and_read() -> None:
+    report, _ = make_evaluation(6)
+
+    again = EvaluationReport.model_validate_json(report.model_dump_json(indent=1))
+
+    assert report_digest(again) == report_digest(report)
+    assert report_digest(report.model_copy(update={"duration_seconds": 1.0})) != report_digest(report)

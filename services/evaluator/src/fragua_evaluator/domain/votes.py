@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -9,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from fragua_evaluator.domain.frozen import Frozen, Slug
+from fragua_evaluator.domain.report import EvaluationReport
 from fragua_platform.errors import InvalidData, LimitExceeded, Violation
 
 MAX_VOTES = 100_000
@@ -72,6 +74,11 @@ class VoteFile(Frozen):
                 raise ValueError(f"votes.{number}: a second vote on {vote.suite}/{vote.item} and the same two arms")
             seen.add(key)
         return self
+
+
+def report_digest(report: EvaluationReport) -> str:
+    """What votes are bound to; the same for a report that was written and read again."""
+    return hashlib.sha256(report.model_dump_json().encode()).hexdigest()
 
 
 def parse_votes(content: bytes) -> VoteFile:

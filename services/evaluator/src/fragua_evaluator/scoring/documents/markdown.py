@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fragua_evaluator.domain.report import EvaluationReport, ItemRecord
 from fragua_evaluator.domain.verdict import Outcome, ReasonState
+from fragua_evaluator.domain.votes import report_digest
 from fragua_evaluator.scoring.documents import numbers, summary
 from fragua_evaluator.scoring.documents.summary import ItemFacts
 
@@ -95,6 +96,7 @@ def write_markdown(report: EvaluationReport, facts: ItemFacts, items: Callable[[
     template = _environment().get_template("report.md.j2")
     return template.render(
         report=report,
+        digest=report_digest(report),
         facts=facts,
         losses=list(_largest_losses(report, items)),
         pair=summary.decisive_pair(report),

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from fragua_evaluator.domain.report import EvaluationReport, ItemRecord, PairedComparison
 from fragua_evaluator.domain.suite import SuiteKind
+from fragua_evaluator.domain.votes import report_digest
 from fragua_evaluator.scoring.documents import numbers, plots, summary
 from fragua_evaluator.scoring.documents.markdown import OUTCOME_WORDS, STATE_WORDS, condition
 from fragua_evaluator.scoring.documents.sample import ItemSample, inside_script, sample_items
@@ -22,8 +23,8 @@ from fragua_evaluator.scoring.documents.summary import ItemFacts
 PAGE_FILE = "report.html"
 
 _STYLES = ("report.css",)
-_FEW_PAIRS = 6
 _SCRIPTS = ("data.js", "items.js", "votes.js", "review.js", "start.js")
+_FEW_PAIRS = 6
 
 
 def write_page(report: EvaluationReport, facts: ItemFacts, items: Callable[[], Iterator[ItemRecord]]) -> str:
@@ -36,6 +37,7 @@ def write_page(report: EvaluationReport, facts: ItemFacts, items: Callable[[], I
         .get_template("report.html.j2")
         .render(
             report=report,
+            digest=report_digest(report),
             facts=facts,
             policy=_content_policy(style, script),
             style=Markup(style),
@@ -66,7 +68,7 @@ def _embedded(report: EvaluationReport, sample: ItemSample) -> str:
     arms = [arm.arm for arm in report.arms]
     head = {
         "evaluation": summary.evaluation_name(report),
-        "report": summary.report_digest(report),
+        "report": report_digest(report),
         "seed": summary.seed(report),
         "arms": arms,
         "pair": [arms.index(name) for name in summary.decisive_pair(report)],

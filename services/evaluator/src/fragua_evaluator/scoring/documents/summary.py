@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -67,11 +66,6 @@ def gather_facts(items: Iterable[ItemRecord]) -> ItemFacts:
     for item in items:
         facts.add(item)
     return facts
-
-
-def report_digest(report: EvaluationReport) -> str:
-    """What votes are bound to: sha256 of the report's canonical JSON."""
-    return hashlib.sha256(report.model_dump_json().encode()).hexdigest()
 
 
 def evaluation_name(report: EvaluationReport) -> str:

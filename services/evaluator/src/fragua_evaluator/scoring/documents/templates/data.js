@@ -54,6 +54,7 @@ function scoreOf(item, arm) {
 }
 
 function changeOf(item, from, to) {
+  if (from === to) return null;
   const before = scoreOf(item, from);
   const after = scoreOf(item, to);
   return before === null || after === null ? null : after - before;

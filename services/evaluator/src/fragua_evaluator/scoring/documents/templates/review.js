@@ -55,12 +55,25 @@ function showReview() {
   const items = ballotItems();
   review.at = Math.min(review.at, Math.max(0, items.length - 1));
   const item = items[review.at];
+  showPlace(item, items);
   byId("stage").replaceChildren(...(item ? stageOf(item, items) : [nothingToCompare()]));
   showBallot(items);
 }
 
+/** Said aloud by screen readers whenever it changes. */
+function showPlace(item, items) {
+  if (!item) return byId("place").replaceChildren();
+  const voted = items.filter((one) => kept.votes[voteKey(one, chosenArms())]).length;
+  byId("place").replaceChildren(
+    element("strong", {}, `Item ${review.at + 1} of ${items.length}`),
+    element("span", { class: "quiet" }, named(labelOf(item))),
+    element("span", { class: "quiet" }, `${voted} voted`),
+  );
+}
+
 function nothingToCompare() {
   const [one, other] = chosenArms();
+  if (data.arms.length < 2) return element("p", { class: "note" }, "One arm alone was measured: there is nothing to compare it with.");
   const why = one === other ? "Choose two different arms." : "No generated answers of these two arms differ, so there is nothing to choose.";
   return element("p", { class: "note" }, why);
 }
@@ -70,7 +83,6 @@ function stageOf(item, items) {
   const vote = kept.votes[voteKey(item, arms)];
   const shown = namesAreShown(item);
   const sides = shuffled(item, arms);
-  const voted = items.filter((one) => kept.votes[voteKey(one, arms)]).length;
   const panel = (arm, letter, side) =>
     element(
       "section",
@@ -78,9 +90,9 @@ function stageOf(item, items) {
       element("h3", {}, element("span", { class: "letter" }, letter), element("span", { class: "arm" }, shown ? named(arm) : [])),
       answerOf(firstAnswer(item, arm), item),
     );
-  const place = `Item ${review.at + 1} of ${items.length}`;
+  const before = item.messages.slice(0, -1);
   return [
-    element("p", { class: "place", role: "status" }, element("strong", {}, place), element("span", { class: "quiet" }, named(labelOf(item))), element("span", { class: "quiet" }, `${voted} voted`)),
+    before.length ? element("details", {}, element("summary", {}, "What stands before the question"), before.map(([role, text]) => block(role, text))) : null,
     element("div", { class: "question" }, prose(item.messages.length ? item.messages.at(-1)[1] : "")),
     wholeText(item.expected) ? element("details", {}, element("summary", {}, "Expected answer"), element("div", { class: "question" }, prose(item.expected))) : null,
     element("div", { class: "pair" }, panel(sides[0], "A", "left"), panel(sides[1], "B", "right")),
