@@ -19,7 +19,19 @@ _FUNCTION_WORDS = {
 }
 _LEAST_WORDS = 4
 _LONGEST = 20_000
-_SCRIPTS = ("CYRILLIC", "GREEK", "ARABIC", "HEBREW", "CJK", "HIRAGANA", "KATAKANA", "HANGUL", "DEVANAGARI", "THAI")
+_SCRIPTS = {
+    "CYRILLIC": "Cyrillic script",
+    "GREEK": "Greek",
+    "ARABIC": "Arabic script",
+    "HEBREW": "Hebrew script",
+    "DEVANAGARI": "Devanagari script",
+    "THAI": "Thai",
+    "HANGUL": "Korean",
+    # Japanese writes in all three.
+    "CJK": "Chinese or Japanese",
+    "HIRAGANA": "Chinese or Japanese",
+    "KATAKANA": "Chinese or Japanese",
+}
 
 
 def language_of(text: str) -> str | None:
@@ -38,6 +50,7 @@ def language_of(text: str) -> str | None:
 
 def _script_of(text: str) -> str | None:
     letters = [letter for letter in text if letter.isalpha()]
-    foreign = Counter(unicodedata.name(letter, "").split(" ")[0] for letter in letters if ord(letter) > 0x36F)
-    script, count = next(iter(foreign.most_common(1)), ("", 0))
-    return f"{script.title()} script" if script in _SCRIPTS and 2 * count > len(letters) else None
+    names = [unicodedata.name(letter, "").replace("-", " ").split(" ")[0] for letter in letters if ord(letter) > 0x36F]
+    found = Counter(_SCRIPTS[name] for name in names if name in _SCRIPTS)
+    script, count = next(iter(found.most_common(1)), ("", 0))
+    return script if 2 * count > len(letters) else None
