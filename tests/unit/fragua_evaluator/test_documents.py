@@ -270,6 +270,56 @@ def test_three_arms_give_a_three_way_comparison(tmp_path: Path) -> None:
     assert "test" in comparison["comparisons"][0] and "effect_size" in comparison["comparisons"][0]
 
 
+# R49
+def test_before_and_after_tells_what_each_was_trained_on_and_what_changed(tmp_path: Path) -> None:
+    report, records = make_evaluation(12, arms=("adapter-2", "adapter-3"))
+    arms = [
+        {"name": name, "target": {"kind": "model", "base": "base", "adapter": f"adapters/{name}"}}
+        for name in ("adapter-2", "adapter-3")
+    ]
+    for name, examples, loss in (("adapter-2", 200, 0.8), ("adapter-3", 500, 0.6)):
+        folder = tmp_path / "inputs/adapters" / name
+        folder.mkdir(parents=True)
+        told = {
+            "dataset": {
+                "train": {"rows": examples, "sha256": f"{examples}"},
+                "validation": {"rows": 22, "sha256": "5b" * 32},
+            },
+            "epochs": 3.0,
+            "loss": {"best": loss - 0.1},
+            "validation_loss": {"first": 2.0, "last": loss, "best": loss, "best_step": 9},
+            "provenance": {"dataset_version": f"branches/ba/datasets/d/versions/{name}"},
+        }
+        (folder / "training_info.json").write_text(json.dumps(told), "utf-8")
+    (tmp_path / "outputs").mkdir()
+    report = report.model_copy(update={"spec": report.spec | {"arms": arms}})
+
+    write_documents(tmp_path / "outputs", report, items_of(records), tmp_path / "inputs")
+
+    text = (tmp_path / "outputs/report.md").read_text("utf-8")
+    assert "| training examples | 200 | 500 | +300 | +150.0 % |" in text
+    assert "| best validation loss | 0.8000 | 0.6000 | −0.2000 | −25.0 % |" in text
+    assert "| best training loss | 0.7000 | 0.5000 | – | – |" in text  # on other rows
+    assert "| epochs | 3.00 | 3.00 | 0.00 | 0.0 % |" in text
+    assert "branches/ba/datasets/d/versions/adapter-3" in text
+    assert "training examples" in (tmp_path / "outputs/report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "[1]", '{"epochs": "<script>"}'])
+def test_adapter_whose_training_is_not_told_leaves_only_what_was_measured(tmp_path: Path, content: str | None) -> None:
+    report, records = make_evaluation(6)
+    if content is not None:
+        (tmp_path / "inputs/adapter").mkdir(parents=True)
+        (tmp_path / "inputs/adapter/training_info.json").write_text(content, "utf-8")
+    (tmp_path / "outputs").mkdir()
+
+    write_documents(tmp_path / "outputs", report, items_of(records), tmp_path / "inputs")
+
+    text = (tmp_path / "outputs/report.md").read_text("utf-8")
+    assert "training examples" not in text
+    assert "| items answered | 1.000 | 1.000 | 0.000 | 0.0 % |" in text
+
+
 def test_two_arms_give_no_three_way_comparison(tmp_path: Path) -> None:
     assert set(written(tmp_path, *make_evaluation(5, arms=("baseline", "fine-tuned")))) == {"report.md", "report.html"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from fragua_evaluator.domain.report import EvaluationReport, ItemRecord
 from fragua_evaluator.domain.verdict import Outcome, ReasonState
 from fragua_evaluator.domain.votes import report_digest
 from fragua_evaluator.scoring.documents import numbers, summary
+from fragua_evaluator.scoring.documents.before_after import Row
 from fragua_evaluator.scoring.documents.summary import ItemFacts
 
 MARKDOWN_FILE = "report.md"
@@ -92,12 +93,15 @@ def condition(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def write_markdown(report: EvaluationReport, facts: ItemFacts, items: Callable[[], Iterator[ItemRecord]]) -> str:
+def write_markdown(
+    report: EvaluationReport, facts: ItemFacts, changes: Sequence[Row], items: Callable[[], Iterator[ItemRecord]]
+) -> str:
     template = _environment().get_template("report.md.j2")
     return template.render(
         report=report,
         digest=report_digest(report),
         facts=facts,
+        changes=changes,
         losses=list(_largest_losses(report, items)),
         pair=summary.decisive_pair(report),
         outcome_words=OUTCOME_WORDS,

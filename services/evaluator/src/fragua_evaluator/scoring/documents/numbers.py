@@ -11,11 +11,13 @@ def score(value: float | None) -> str:
 
 
 def change(value: float | None) -> str:
-    """A difference, always with its sign."""
-    if value is None:
-        return NOTHING
-    text = f"{value:+.3f}"
-    return "0.000" if text.strip("+-0.") == "" else text.replace("-", "−")
+    """A difference of scores, always with its sign."""
+    return NOTHING if value is None else signed(value, 3)
+
+
+def signed(value: float, digits: int) -> str:
+    text = f"{value:+,.{digits}f}"
+    return text[1:] if text.strip("+-0.") == "" else text.replace("-", "−")
 
 
 def interval(low: float, high: float, *, signed: bool = False) -> str:
@@ -36,7 +38,7 @@ def p_value(value: float) -> str:
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
-    return NOTHING if value is None else f"{value:.{digits}f}".replace("-", "−")
+    return NOTHING if value is None else f"{value:,.{digits}f}".replace("-", "−")
 
 
 def share(value: float | None) -> str:

@@ -16,6 +16,7 @@ from fragua_evaluator.domain.report import EvaluationReport, ItemRecord, PairedC
 from fragua_evaluator.domain.suite import SuiteKind
 from fragua_evaluator.domain.votes import report_digest
 from fragua_evaluator.scoring.documents import numbers, plots, summary
+from fragua_evaluator.scoring.documents.before_after import Row
 from fragua_evaluator.scoring.documents.markdown import OUTCOME_WORDS, STATE_WORDS, condition
 from fragua_evaluator.scoring.documents.sample import ItemSample, inside_script, sample_items
 from fragua_evaluator.scoring.documents.summary import ItemFacts
@@ -27,7 +28,9 @@ _SCRIPTS = ("data.js", "items.js", "votes.js", "review.js", "start.js")
 _FEW_PAIRS = 6
 
 
-def write_page(report: EvaluationReport, facts: ItemFacts, items: Callable[[], Iterator[ItemRecord]]) -> str:
+def write_page(
+    report: EvaluationReport, facts: ItemFacts, changes: Sequence[Row], items: Callable[[], Iterator[ItemRecord]]
+) -> str:
     sample = sample_items(items(), [arm.arm for arm in report.arms], summary.seed(report))
     style = "".join(map(_asset, _STYLES))
     # One function around everything: the page has no names for other scripts to find.
@@ -39,6 +42,7 @@ def write_page(report: EvaluationReport, facts: ItemFacts, items: Callable[[], I
             report=report,
             digest=report_digest(report),
             facts=facts,
+            changes=changes,
             policy=_content_policy(style, script),
             style=Markup(style),
             script=Markup(script),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fragua_evaluator.domain.report import EvaluationReport, ItemRecord
+from fragua_evaluator.scoring.documents.before_after import before_and_after
 from fragua_evaluator.scoring.documents.benchmark import BENCHMARK_FILE, make_benchmark
 from fragua_evaluator.scoring.documents.markdown import MARKDOWN_FILE, write_markdown
 from fragua_evaluator.scoring.documents.page import PAGE_FILE, write_page
@@ -13,11 +14,20 @@ from fragua_evaluator.scoring.documents.summary import compares_base_models, gat
 from fragua_evaluator.scoring.documents.three_way import THREE_WAY_FILE, make_three_way
 
 
-def write_documents(outputs: Path, report: EvaluationReport, items: Callable[[], Iterator[ItemRecord]]) -> None:
-    """`items` is called several times and read as a stream: however many there are, few of them are held at once."""
+def write_documents(
+    outputs: Path,
+    report: EvaluationReport,
+    items: Callable[[], Iterator[ItemRecord]],
+    inputs: Path | None = None,
+) -> None:
+    """`items` is called several times and read as a stream: however many there are, few of them are held at once.
+
+    In `inputs` adapters tell how they were trained; without it, before and after leaves that out.
+    """
     facts = gather_facts(items())
-    _write(outputs / MARKDOWN_FILE, write_markdown(report, facts, items))
-    _write(outputs / PAGE_FILE, write_page(report, facts, items))
+    changes = before_and_after(report, facts, inputs)
+    _write(outputs / MARKDOWN_FILE, write_markdown(report, facts, changes, items))
+    _write(outputs / PAGE_FILE, write_page(report, facts, changes, items))
     if compares_base_models(report):
         _write(outputs / BENCHMARK_FILE, make_benchmark(report, facts).model_dump_json(indent=2) + "\n")
     if len(report.arms) == 3:
