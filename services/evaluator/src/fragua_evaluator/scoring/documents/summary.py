@@ -251,7 +251,7 @@ def headline(report: EvaluationReport) -> str:
     keep = f"Keep {verdict.recommended_arm}" if verdict.recommended_arm else "Keep what is in use"
     if verdict.outcome == "NO_GO":
         return f"{keep}; {verdict.candidate} does not replace it."
-    return f"{keep} for now: there is not enough data to say whether {verdict.candidate} is better."
+    return f"{keep} for now: these data neither prove nor rule out that {verdict.candidate} should replace it."
 
 
 def readable(name: str) -> str:
