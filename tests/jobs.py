@@ -16,6 +16,7 @@ from fragua_platform.events.bus import QueuedWork
 from fragua_platform.events.cloudevents import CloudEvent
 from fragua_platform.jobs.job import Job
 from fragua_platform.jobs.store import JobStore
+from fragua_platform.jobs.turns import BranchLimits
 from fragua_platform.tables import define_platform_tables
 
 SERVICE = "counting"
@@ -55,8 +56,8 @@ def no_further_events(_connection: Connection, _job: Job) -> Sequence[CloudEvent
     return []
 
 
-def new_store() -> JobStore:
-    return JobStore(SERVICE, metadata, on_change=no_further_events)
+def new_store(limits: BranchLimits | None = None) -> JobStore:
+    return JobStore(SERVICE, metadata, on_change=no_further_events, limits=limits)
 
 
 def create_tables(database: Database) -> None:

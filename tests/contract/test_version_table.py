@@ -30,7 +30,6 @@ from fragua_platform.events.outbox import Outbox
 from fragua_platform.jobs.job import Job, JobFailure, JobState
 from fragua_platform.jobs.store import JobStore
 from fragua_platform.paging import page_request
-from tests.jobs import no_further_events
 
 T = TypeVar("T")
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -233,25 +232,22 @@ def test_imports_from_before_versions_had_rows_become_versions_that_can_be_worke
         "source_sha256": "aa",
         "spec": {"format": "csv", "validation_fraction": 0.3, "min_examples": 5, "min_answer_chars": 9},
     }
-    versions, before = Versions(database), JobStore("dataset", metadata, on_change=no_further_events)
+    versions = Versions(database)
     states = {JobState.SUCCEEDED: VersionState.READY, JobState.FAILED: VersionState.INVALID}
     states[JobState.QUEUED] = VersionState.VALIDATING
     for state in states:
         done = state is JobState.SUCCEEDED
-        job = Job(
-            id=state.value,
-            kind="import",
-            branch="tutor",
-            name=f"{dataset}/versions/{state}",
-            spec=order,
-            request_id=state.value,
-            request_digest="0" * 64,
-            created=NOW,
-            updated=NOW,
-            state=state,
-            result={"bundle": BUNDLE.model_dump(mode="json"), "rows": 3, "train_rows": 2} if done else {},
-        )
-        versions.do(partial(before.create, job=job))
+        old_job = {
+            "id": state.value,
+            "kind": "import",
+            "branch": "tutor",
+            "name": f"{dataset}/versions/{state}",
+            "spec": order,
+            "request_id": state.value,
+            "state": state.value,
+            "result": {"bundle": BUNDLE.model_dump(mode="json"), "rows": 3, "train_rows": 2} if done else {},
+        }
+        versions.do(partial(insert_old_job, job=old_job))
 
     upgrade_schema(database, DEFINITION.migrations)
 
@@ -265,6 +261,28 @@ def test_imports_from_before_versions_had_rows_become_versions_that_can_be_worke
         assert (spec.profile.min_examples, spec.profile.answer.min_chars) == (5, 9)
     ready = versions.get(f"{dataset}/versions/SUCCEEDED")
     assert (ready.bundle, ready.findings.train_rows) == (BUNDLE, 2)
+
+
+def insert_old_job(connection: Connection, job: dict[str, Any]) -> None:
+    """As the first release wrote it, into the columns that it knew."""
+    defaults = {
+        "request_digest": "0" * 64,
+        "attempt": 0,
+        "failures": 0,
+        "max_attempts": 5,
+        "cancel_requested": False,
+        "pause_requested": False,
+        "owner": "",
+        "progress": {"phase": "", "step": 0, "total": 0, "eta_seconds": None, "message": "", "updated": None},
+        "traceparent": "",
+        "created": NOW,
+        "updated": NOW,
+        "enqueued": 1,
+        "revision": 0,
+    }
+    row = defaults | job
+    columns = [sa.column(column.name, column.type) for column in metadata.tables["jobs"].c if column.name in row]
+    connection.execute(sa.table("jobs", *columns).insert().values(row))
 
 
 def migrate_to(revision: str, database: Database) -> None:

@@ -58,7 +58,8 @@ def prefix_of(job: Job) -> str:
 
 
 def build(settings: CountingSettings, resources: Resources) -> Service:
-    return Service(name=SERVICE, api=[], jobs=new_store(), kinds={"count": CountingWork(resources.artifacts)})
+    jobs = new_store(settings.branch_limits)
+    return Service(name=SERVICE, api=[], jobs=jobs, kinds={"count": CountingWork(resources.artifacts)})
 
 
 DEFINITION = ServiceDefinition(CountingSettings, metadata, Path(__file__).parent / "migrations", build)

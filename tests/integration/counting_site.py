@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from fragua_platform.runtime import Resources, Service, open_resources, serving,
 from tests.counting.service import DEFINITION, CountingSettings
 from tests.jobs import events_of, measurements, new_job
 from tests.servers.process import REPOSITORY, tell_guard
+
+LEASE = 2.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Counting:
         misbehaviour: str = "",
         at_step: int = 1,
         max_attempts: int = 3,
+        branch: str = "antropologia",
+        priority: int = 0,
     ) -> Job:
         spec = {
             "to": to,
@@ -80,7 +84,7 @@ class Counting:
             "misbehaviour": misbehaviour,
             "at_step": at_step,
         }
-        job = new_job(spec=spec, max_attempts=max_attempts)
+        job = new_job(spec=spec, max_attempts=max_attempts, branch=branch, priority=priority)
         return await self.resources.database.run(lambda c: self.service.jobs.create(c, job))
 
     @asynccontextmanager
@@ -150,6 +154,7 @@ class WorkerProcess:
             "DATA_DIR": str(settings.data_dir),
             "LEASE_SECONDS": str(settings.lease_seconds),
             "DRAIN_SECONDS": str(settings.drain_seconds),
+            "MAX_RUNNING_PER_BRANCH": str(settings.max_running_per_branch),
         }
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.log = settings.data_dir / "worker.log"
@@ -176,6 +181,15 @@ class WorkerProcess:
 
     def wait(self, seconds: float = 20) -> int:
         return self._process.wait(seconds)
+
+
+@contextmanager
+def worker_process(site: Site) -> Iterator[WorkerProcess]:
+    worker = site.start_worker_process()
+    try:
+        yield worker
+    finally:
+        worker.end()
 
 
 def lives(pid: int) -> bool:

@@ -71,6 +71,30 @@ async def test_a_rerun_is_a_new_job_with_the_order_of_the_former_one(site: Train
     assert (again.dataset_version, again.base_model) == (OLD, former.base_model)
 
 
+async def test_the_greatest_priority_is_trained_first_and_a_rerun_keeps_it(site: TrainingSite) -> None:
+    patient, urgent = await site.order(), await site.order(priority=7)
+    again = await site.rerun(urgent.name)
+
+    assert (patient.priority, urgent.priority, again.priority) == (0, 7, 7)
+    assert (await site.claim(patient)).name == urgent.name
+
+
+async def test_a_request_id_with_another_priority_is_refused(site: TrainingSite) -> None:
+    base_model = (await site.order()).base_model
+
+    async def create(priority: int) -> trainer_pb2.TrainingJob:
+        order = trainer_pb2.TrainingJob(dataset_version=OLD, base_model=base_model, priority=priority)
+        request = trainer_service_pb2.CreateTrainingJobRequest(parent=BRANCH, training_job=order, request_id="una-vez")
+        created: trainer_pb2.TrainingJob = await site.stub.CreateTrainingJob(request)
+        return created
+
+    first = await create(3)
+
+    assert (await create(3)).name == first.name
+    with pytest.raises(AlreadyExists):
+        await create(4)
+
+
 async def test_a_rerun_takes_a_newer_version_of_the_data(site: TrainingSite) -> None:
     former = await site.order()
     again = await site.rerun(former.name, dataset_version=NEW)
@@ -139,7 +163,7 @@ async def test_of_a_job_that_says_too_much_the_newest_lines_stay(
     site: TrainingSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_lines, "MOST_LINES", 1_000)
-    talkative, quiet = await site.order(), await site.order()
+    quiet, talkative = await site.order(), await site.order()
     await site.say(await site.claim(quiet), ["aquí estoy"])
     job = await site.claim(talkative)
     for begin in range(0, 1_500, 500):

@@ -8,7 +8,6 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,11 +19,9 @@ from fragua_platform.events.cloudevents import CloudEvent
 from fragua_platform.jobs import attempt
 from fragua_platform.jobs.job import Job, JobState
 from tests.counting.service import CountingSettings, prefix_of
-from tests.integration.counting_site import Site, WorkerProcess, lives
-from tests.servers import NatsServer, PostgresServer, S3Server
+from tests.integration.counting_site import LEASE, Site, lives, worker_process
+from tests.servers import NatsServer, PostgresServer
 from tests.servers.process import REPOSITORY
-
-LEASE = 2.0
 
 
 @pytest.fixture(autouse=True)
@@ -51,35 +48,6 @@ def command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace")
     except OSError:
         return ""
-
-
-@pytest.fixture
-def embedded(tmp_path: Path) -> Site:
-    return Site(CountingSettings.load(data_dir=tmp_path, lease_seconds=LEASE, drain_seconds=15))
-
-
-@pytest.fixture
-def on_servers(tmp_path: Path, nats_url: str, postgres_url: str, s3_url: str, s3_server: S3Server) -> Site:
-    site = Site(
-        CountingSettings.load(
-            data_dir=tmp_path,
-            database_url=postgres_url,
-            artifacts_url=s3_url,
-            artifacts_access_key=s3_server.access_key,
-            artifacts_secret_key=s3_server.secret_key,
-            events_url=nats_url,
-            lease_seconds=LEASE,
-            drain_seconds=15,
-        )
-    )
-    site.migrate()
-    return site
-
-
-@pytest.fixture(params=["embedded", "on_servers"])
-def site(request: pytest.FixtureRequest) -> Site:
-    found: Site = request.getfixturevalue(request.param)
-    return found
 
 
 # --- the straight way
@@ -297,15 +265,6 @@ async def test_an_engine_that_takes_too_long_to_stop_costs_its_work_but_no_attem
         found = await suite.get(job)
         assert (found.state, found.failures) == (JobState.QUEUED, 0)
         assert not lives(pid)
-
-
-@contextmanager
-def worker_process(site: Site) -> Iterator[WorkerProcess]:
-    worker = site.start_worker_process()
-    try:
-        yield worker
-    finally:
-        worker.end()
 
 
 async def test_a_killed_workers_job_is_finished_by_another_one_once(on_servers: Site) -> None:

@@ -48,16 +48,6 @@ def test_a_field_that_is_set_to_its_zero_counts_as_set() -> None:
     assert order.spec.schedule.packing is False
 
 
-@pytest.mark.parametrize("priority", [-1, 100])
-def test_a_priority_is_refused_and_not_forgotten(priority: int) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        order_from_message(trainer_pb2.TrainingJob(priority=priority))
-
-    [problem] = refused.value.violations
-    assert problem.field == "training_job.priority"
-    assert "pause those that can wait" in problem.description
-
-
 def test_every_mistake_of_every_layer_is_told_at_once_with_its_place() -> None:
     with pytest.raises(InvalidInput) as refused:
         order_from_message(

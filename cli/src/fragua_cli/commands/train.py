@@ -77,6 +77,7 @@ async def start(
     eval_steps: Annotated[int | None, _optional(help="Steps between validation losses [50].")] = None,
     precision: Annotated[Precision | None, _optional(help="Number format of the frozen base [as fits].")] = None,
     evaluate_after: Annotated[bool, typer.Option("--evaluate-after", help="Evaluate the adapter right away.")] = False,
+    priority: Annotated[int, typer.Option(help="Of waiting jobs the greatest starts first.", min=-100, max=100)] = 0,
     validate_only: ValidateOnlyOption = False,
     watch: WatchOption = True,
     given_request_id: RequestIdOption = "",
@@ -110,6 +111,7 @@ async def start(
             ),
             precision=f"PRECISION_{precision.name}" if precision else None,
             evaluate_after=evaluate_after,
+            priority=priority,
         ),
     )
     job = await suite.call(suite.trainer.CreateTrainingJob, request)

@@ -7,7 +7,7 @@ standard `OTEL_…` variables.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, FilePath, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from fragua_platform.errors import InvalidInput, Violation
 from fragua_platform.grpc.tls import ChannelTls, ServerTls
+from fragua_platform.jobs.turns import BranchLimits
 
 ENV_PREFIX: Final = "FRAGUA_"
 
@@ -79,6 +80,10 @@ class PlatformSettings(BaseSettings):
     """How long a running job waits for a database, store or bus that does not answer before it is given back."""
     max_deliveries: int = Field(20, ge=1, le=1000)
     """How often the queue offers a job to workers before it goes to the dead letters."""
+    max_running_per_branch: int = Field(0, ge=0)
+    """How many jobs of one branch may run at once in this service; 0 means as many as there are workers."""
+    max_running_of: dict[str, Annotated[int, Field(ge=0)]] = {}
+    """Other limits for single branches, as JSON: `{"tutor": 4}`."""
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
@@ -94,6 +99,10 @@ class PlatformSettings(BaseSettings):
             listed = "".join(f"\n  {violation.field}: {violation.description}" for violation in violations)
             # `from None`: the original knows the values.
             raise InvalidInput(f"the settings are wrong:{listed}", violations=violations) from None
+
+    @property
+    def branch_limits(self) -> BranchLimits:
+        return BranchLimits(self.max_running_per_branch, self.max_running_of)
 
     @property
     def server_tls(self) -> ServerTls | None:

@@ -45,8 +45,12 @@ def define_platform_tables(metadata: sa.MetaData) -> None:
         sa.Column("ended", Timestamp),
         sa.Column("enqueued", sa.Integer, nullable=False),
         sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("message", sa.String(128), nullable=False, server_default=sa.text("''")),
+        sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
         sa.UniqueConstraint("branch", "request_id", name="uq_jobs_request"),
         sa.Index("ix_jobs_branch_created", "branch", "created", "id"),
+        sa.Index("ix_jobs_branch_started", "branch", "started"),
+        sa.Index("ix_jobs_message", "message"),
         sa.Index("ix_jobs_state", "state"),
     )
     sa.Table(
@@ -119,3 +123,15 @@ def create_platform_tables_0001() -> None:
         sa.Column("event_id", sa.String(128), primary_key=True),
         sa.Column("handled", Timestamp, nullable=False),
     )
+
+
+def add_turns_0002(service: str) -> None:
+    """What the order of waiting jobs needs: priorities, and which message stands for which job."""
+    # The defaults are for workers of the former release that still write.
+    op.add_column("jobs", sa.Column("message", sa.String(128), nullable=False, server_default=sa.text("''")))
+    op.add_column("jobs", sa.Column("priority", sa.Integer, nullable=False, server_default="0"))
+    op.create_index("ix_jobs_message", "jobs", ["message"])
+    op.create_index("ix_jobs_branch_started", "jobs", ["branch", "started"])
+    jobs = sa.table("jobs", sa.column("id"), sa.column("message"), sa.column("enqueued"))
+    enqueued = sa.cast(jobs.c.enqueued, sa.String)
+    op.execute(jobs.update().values(message=sa.literal(f"{service}:") + jobs.c.id + ":" + enqueued))

@@ -53,7 +53,7 @@ def build(settings: DatasetSettings, resources: Resources) -> Service:
     database, store = resources.database, resources.artifacts
     outbox = Outbox(metadata.tables["outbox"])
     records = VersionTable(outbox)
-    jobs = JobStore("dataset", metadata, on_change=records.follow)
+    jobs = JobStore("dataset", metadata, on_change=records.follow, limits=settings.branch_limits)
     desk, conversion_desk, synthesis_desk = (
         JobDesk(database, jobs, kind=kind, collection="datasets", max_attempts=settings.max_attempts)
         for kind in ("version", "conversion", "synthesis")

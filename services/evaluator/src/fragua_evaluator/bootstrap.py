@@ -21,7 +21,7 @@ from fragua_platform.runtime import Resources, Service, ServiceDefinition
 
 
 def build(settings: EvaluatorSettings, resources: Resources) -> Service:
-    jobs = JobStore("evaluator", metadata, on_change=keep_result)
+    jobs = JobStore("evaluator", metadata, on_change=keep_result, limits=settings.branch_limits)
     desk = JobDesk(
         resources.database, jobs, kind="evaluation", collection="evaluations", max_attempts=settings.max_attempts
     )

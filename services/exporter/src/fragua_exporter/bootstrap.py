@@ -30,7 +30,7 @@ from fragua_platform.runtime import Resources, Service, ServiceDefinition
 
 
 def build(settings: ExporterSettings, resources: Resources) -> Service:
-    jobs = JobStore("exporter", metadata, on_change=keep_result)
+    jobs = JobStore("exporter", metadata, on_change=keep_result, limits=settings.branch_limits)
     desk = JobDesk(resources.database, jobs, kind="export", collection="exports", max_attempts=settings.max_attempts)
     trainer = TrainerClient(open_channel(settings.trainer_endpoint, tls=settings.channel_tls))
     datasets = DatasetClient(open_channel(settings.dataset_endpoint, tls=settings.channel_tls))

@@ -71,10 +71,17 @@ class Training:
         self._registry = registry
         self._datasets = datasets
 
-    async def submit(self, branch: str, order: TrainingOrder, *, request_id: str, validate_only: bool) -> Job:
+    async def submit(
+        self, branch: str, order: TrainingOrder, *, request_id: str, validate_only: bool, priority: int = 0
+    ) -> Job:
         """Queue a training; everything that is wrong with the order is reported at once, before any compute."""
         return await self._desk.submit(
-            branch, order, lambda: self.resolve(branch, order), request_id=request_id, validate_only=validate_only
+            branch,
+            order,
+            lambda: self.resolve(branch, order),
+            request_id=request_id,
+            validate_only=validate_only,
+            priority=priority,
         )
 
     async def resolve(self, branch: str, order: TrainingOrder) -> ResolvedOrder:

@@ -31,7 +31,7 @@ from fragua_trainer.work import TrainingWork
 def build(settings: TrainerSettings, resources: Resources) -> Service:
     database, store = resources.database, resources.artifacts
     registry, log_lines = Registry(), LogLines()
-    jobs = JobStore("trainer", metadata, on_change=registry.follow)
+    jobs = JobStore("trainer", metadata, on_change=registry.follow, limits=settings.branch_limits)
     desk = JobDesk(database, jobs, kind="training", collection="trainingJobs", max_attempts=settings.max_attempts)
     datasets = DatasetClient(open_channel(settings.dataset_endpoint, tls=settings.channel_tls))
     training = Training(database, desk, registry, datasets)

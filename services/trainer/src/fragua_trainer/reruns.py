@@ -19,4 +19,6 @@ class Reruns:
         order = ResolvedOrder.model_validate(former.spec).order
         if dataset_version:
             order = order.model_copy(update={"dataset_version": dataset_version})
-        return await self._training.submit(former.branch, order, request_id=request_id, validate_only=False)
+        return await self._training.submit(
+            former.branch, order, request_id=request_id, validate_only=False, priority=former.priority
+        )

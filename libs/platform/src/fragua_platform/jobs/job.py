@@ -100,6 +100,11 @@ class Job:
     ended: datetime | None = None
     enqueued: int = 0
     """How often the job was handed to the queue; part of the message id, so that each time counts as new."""
+    message: str = ""
+    """Id of the queue's message that stands for this job: whoever is given it may work on the job. Waiting jobs exchange
+    theirs when another one's turn comes first. Empty while the job is held back, since its branch is full."""
+    priority: int = 0
+    """Of the waiting jobs the greatest starts first."""
     revision: int = 0
     """Grows with every write; the compare-and-set column, and what watchers look at."""
 
@@ -134,6 +139,14 @@ def claimed(job: Job, owner: str, now: datetime, lease_until: datetime) -> Job:
         started=job.started or now,
         updated=now,
     )
+
+
+def held(job: Job, now: datetime) -> Job:
+    """Its branch runs as many jobs as it may, so no message stands for it until one of them ends."""
+    if job.state is not JobState.QUEUED:
+        return job
+    reason = f"branches/{job.branch} runs as many jobs as it may"
+    return replace(job, message="", not_before=None, progress=replace(job.progress, message=reason), updated=now)
 
 
 def vanished(job: Job, now: datetime) -> Job:

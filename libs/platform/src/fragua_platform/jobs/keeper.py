@@ -73,6 +73,9 @@ class JobKeeper:
             log.warning("vanished_worker", job=job.name, attempt=job.attempt, state=job.state.value)
         for job in self._jobs.requeue_waiting(connection, now - _LONGEST_WAIT):
             log.info("waiting_job_offered_again", job=job.name)
+        # Whoever ends a job offers the next one of its branch; this net is for limits that were raised.
+        for job in self._jobs.offer_held(connection):
+            log.info("held_job_offered", job=job.name)
         return vanished, self._jobs.count_waiting(connection)
 
     async def _bury(self, letter: DeadLetter) -> None:

@@ -87,7 +87,11 @@ class TrainerServicer(
         order = order_from_message(request.training_job)
         branch = request.parent.removeprefix("branches/")
         job = await self._training.submit(
-            branch, order, request_id=request.request_id, validate_only=request.validate_only
+            branch,
+            order,
+            request_id=request.request_id,
+            validate_only=request.validate_only,
+            priority=request.training_job.priority,
         )
         return job_to_message(job, None) if request.validate_only else await self._message(job)
 

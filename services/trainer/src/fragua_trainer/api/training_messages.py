@@ -43,9 +43,6 @@ def order_from_message(message: trainer_pb2.TrainingJob) -> TrainingOrder:
         layers.append(Layer("training_job.spec_yaml", read_spec_yaml(message.spec_yaml)))
     except InvalidInput as unreadable:
         violations.append(Violation("training_job.spec_yaml", unreadable.message))
-    if message.priority:
-        ways = "jobs start in the order in which they were created; leave it 0, or pause those that can wait"
-        violations.append(Violation("training_job.priority", f"is {message.priority}, but {ways}"))
     layers.append(Layer("training_job", _spec_fields(message)))
     spec, problems = read_layers(layers)
     if violations or problems:
@@ -68,6 +65,7 @@ def job_to_message(job: Job, adapter: Adapter | None) -> trainer_pb2.TrainingJob
         base_model=order.base_model,
         preset=order.preset,
         evaluate_after=order.evaluate_after,
+        priority=job.priority,
         resolved_spec_yaml=write_spec_yaml(spec),
         notices=[*resolved.notices, *job.result.get("notices", ())],
         status=status_to_message(job),
