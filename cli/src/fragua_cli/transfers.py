@@ -9,7 +9,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -28,7 +28,11 @@ CHUNK_BYTES: Final = 512 * 1024
 MODEL_FILES: Final = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 """What a base model needs; pickles, READMEs and other formats of the same weights stay behind."""
 
-Advance = Callable[[int], None]
+
+class Advance(Protocol):
+    def __call__(self, count: int, total: int | None = None, /) -> None:
+        """So many bytes more are there, of `total` where that is known only now."""
+        ...
 
 
 async def upload_dataset(
@@ -76,10 +80,13 @@ async def _received(suite: Suite, header: dataset_calls.ImportDatasetHeader) -> 
         return 0
 
 
-async def upload_base_model(suite: Suite, output: Output, folder: Path, model: str) -> trainer_pb2.BaseModel:
-    files = sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern) if file.is_file()})
-    if not files:
-        raise InvalidInput(f"{folder} holds no model: expected config.json, tokenizer.json and *.safetensors")
+async def upload_base_model(suite: Suite, output: Output, source: Path, model: str) -> trainer_pb2.BaseModel:
+    """Send a model folder, or one GGUF file, which the service turns into safetensors."""
+    files = [source] if source.is_file() else _model_files(source)
+    if not files or (source.is_file() and source.suffix != ".gguf"):
+        raise InvalidInput(
+            f"{source} holds no model: expected a folder with config.json, tokenizer.json and *.safetensors, or a .gguf file"
+        )
     announced = [
         trainer_calls.BaseModelFile(
             path=file.name, size_bytes=file.stat().st_size, sha256=await asyncio.to_thread(sha256_of, file)
@@ -99,6 +106,28 @@ async def upload_base_model(suite: Suite, output: Output, folder: Path, model: s
         total = sum(header.size_bytes for header in announced)
         with transfer_bar(output, f"uploading {len(files)} files of {model}", total) as advance:
             return await suite.trainer.ImportBaseModel(messages(advance))
+
+    return await suite.persist(attempt)
+
+
+def _model_files(folder: Path) -> list[Path]:
+    return sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern) if file.is_file()})
+
+
+async def mirror_base_model(
+    suite: Suite, output: Output, request: trainer_calls.MirrorBaseModelRequest
+) -> trainer_pb2.BaseModel:
+    """Let the trainer service fetch a model from a hub; what broke off goes on where it was."""
+
+    async def attempt() -> trainer_pb2.BaseModel:
+        with transfer_bar(output, f"mirroring {request.hub_id}", 0) as advance:
+            received = 0
+            async for answer in suite.trainer.MirrorBaseModel(request):
+                if answer.HasField("base_model"):
+                    return answer.base_model
+                advance(answer.received_bytes - received, answer.total_bytes or None)
+                received = answer.received_bytes
+        raise Unavailable(f"the mirroring of {request.hub_id} ended without a model")
 
     return await suite.persist(attempt)
 
@@ -184,7 +213,7 @@ def sha256_of(file: Path) -> str:
 def transfer_bar(output: Output, label: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     """A bar of bytes on a terminal; elsewhere a transfer is quiet, and what follows tells that it ended."""
     if not output.live:
-        yield lambda count: None
+        yield lambda count, total=None: None
         return
     columns = (
         TextColumn("{task.description}"),
@@ -195,7 +224,7 @@ def transfer_bar(output: Output, label: str, total: int, *, done: int = 0) -> It
     )
     with Progress(*columns, console=output.console, transient=True) as progress:
         task = progress.add_task(label, total=total, completed=done)
-        yield lambda count: progress.advance(task, count)
+        yield lambda count, total=None: progress.update(task, advance=count, total=total)
 
 
 async def _chunks(file: Path, offset: int = 0) -> AsyncIterator[bytes]:

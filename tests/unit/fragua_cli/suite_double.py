@@ -162,6 +162,7 @@ class Trainer(trainer_service_pb2_grpc.TrainerServiceServicer):
         self.rerun: list[trainer_service_pb2.RerunTrainingJobRequest] = []
         self.log_requests: list[trainer_service_pb2.StreamTrainingLogsRequest] = []
         self.files: dict[str, bytes] = {}
+        self.mirrored: list[trainer_service_pb2.MirrorBaseModelRequest] = []
         self.watches = 0
 
     async def ImportBaseModel(self, request_iterator: AsyncIterator[Any], context: Any) -> trainer_pb2.BaseModel:
@@ -175,7 +176,18 @@ class Trainer(trainer_service_pb2_grpc.TrainerServiceServicer):
                     self.files[path] = b""
                 case "chunk":
                     self.files[path] += request.chunk
-        return trainer_pb2.BaseModel(name=f"baseModels/{model}/revisions/aa", architecture="llama")
+        warnings = [f"dequantized from {path}"] if path.endswith(".gguf") else []
+        return trainer_pb2.BaseModel(name=f"baseModels/{model}/revisions/aa", architecture="llama", warnings=warnings)
+
+    async def MirrorBaseModel(
+        self, request: trainer_service_pb2.MirrorBaseModelRequest, context: Any
+    ) -> AsyncIterator[trainer_service_pb2.MirrorBaseModelResponse]:
+        self.mirrored.append(request)
+        yield trainer_service_pb2.MirrorBaseModelResponse(phase="fetching config.json", received_bytes=3, total_bytes=9)
+        if len(self.mirrored) == 1:
+            raise Unavailable("the hub went away")
+        model = trainer_pb2.BaseModel(name=f"baseModels/{request.model_id}/revisions/aa", architecture="phi3")
+        yield trainer_service_pb2.MirrorBaseModelResponse(base_model=model)
 
     async def ListBaseModels(self, request: Any, context: Any) -> trainer_service_pb2.ListBaseModelsResponse:
         models = [

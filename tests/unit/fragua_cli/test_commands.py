@@ -170,6 +170,38 @@ def test_a_base_model_is_sent_without_what_it_does_not_need(fragua: Fragua, suit
     assert suite.trainer.files == {name: name.encode() * 100_000 for name in ("config.json", "model.safetensors")}
 
 
+def test_a_gguf_file_is_sent_alone_and_its_warning_is_shown(fragua: Fragua, suite: SuiteDouble, tmp_path: Path) -> None:
+    (tmp_path / "tutor-q8_0.gguf").write_bytes(b"GGUF")
+    sent = fragua("base", "import", str(tmp_path / "tutor-q8_0.gguf"), "--name", "tutor")
+    assert sent.exit_code == 0
+    assert suite.trainer.files == {"tutor-q8_0.gguf": b"GGUF"}
+    assert "dequantized from tutor-q8_0.gguf" in sent.stdout
+
+
+def test_another_file_is_no_base_model(fragua: Fragua, suite: SuiteDouble, tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(b"a pickle")
+    refused = fragua("base", "import", str(tmp_path / "pytorch_model.bin"), "--name", "tiny")
+    assert refused.exit_code == ExitCode.REFUSED
+    assert "or a .gguf file" in refused.stderr
+    assert suite.trainer.files == {}
+
+
+def test_a_model_is_mirrored_at_its_commit_and_over_an_outage_of_the_hub(fragua: Fragua, suite: SuiteDouble) -> None:
+    done = fragua(
+        *("base", "mirror", "microsoft/Phi-3.5-mini-instruct", "--revision", "a" * 40),
+        *("--name", "phi", "--token-variable", "FRAGUA_HUB_TOKEN"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "baseModels/phi/revisions/aa: phi3" in done.stdout
+    first, second = suite.trainer.mirrored
+    assert first == second
+    assert (first.hub_id, first.revision, first.token_variable) == (
+        "microsoft/Phi-3.5-mini-instruct",
+        "a" * 40,
+        "FRAGUA_HUB_TOKEN",
+    )
+
+
 # --- jobs
 
 

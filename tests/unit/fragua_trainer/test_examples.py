@@ -8,6 +8,7 @@ import pytest
 
 from fragua_platform.errors import FailureClass, InvalidData
 from fragua_trainer.training.batch import IGNORED, Example, collate
+from fragua_trainer.training.chat_text import date_notice
 from fragua_trainer.training.examples import VIOLATIONS_SHOWN, ChatFormat, Dataset, load_examples
 from tests.tiny_models import make_tiny_tokenizer
 
@@ -70,6 +71,29 @@ def test_a_template_without_generation_marks_is_learned_the_same_way(tmp_path: P
     (example,) = load(tmp_path, QUESTION, ANSWER, tokenizer=plain).train.examples
 
     assert supervised_text(example) == "La capital de España es Madrid.<|im_end|>"
+
+
+LLAMA_DATE = (
+    "{%- if not date_string is defined %}{%- if strftime_now is defined %}"
+    '{%- set date_string = strftime_now("%d %b %Y") %}{%- else %}{%- set date_string = "26 Jul 2024" %}{%- endif %}'
+    "{%- endif %}{{- 'Today Date: ' + date_string + '\n\n' }}"
+)
+OTHER_DATE = "{{- 'Hoy es ' + strftime_now('%d %b %Y') + '\n\n' }}"
+
+
+@pytest.mark.parametrize("prints_date", [LLAMA_DATE, OTHER_DATE])
+def test_a_template_that_prints_the_date_prints_the_same_one_every_day(tmp_path: Path, prints_date: str) -> None:
+    dated = make_tiny_tokenizer()
+    dated.chat_template = prints_date + dated.chat_template
+    (example,) = load(tmp_path, QUESTION, ANSWER, tokenizer=dated).train.examples
+
+    assert "26 Jul 2024\n\n<|im_start|>user" in str(dated.decode(example.tokens))
+    assert supervised_text(example) == "La capital de España es Madrid.<|im_end|>"
+    assert "26 Jul 2024" in (date_notice(dated.chat_template))
+
+
+def test_a_template_without_a_date_is_no_news() -> None:
+    assert date_notice(TOKENIZER.chat_template) == ""
 
 
 # R186

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from fragua.trainer.v1 import trainer_pb2
 from fragua.trainer.v1 import trainer_service_pb2 as calls
@@ -15,25 +16,49 @@ from fragua_cli.options import LimitOption
 from fragua_cli.output import local_time, size_of
 from fragua_cli.session import Session, client_command
 from fragua_cli.suite import all_pages
-from fragua_cli.transfers import upload_base_model
+from fragua_cli.transfers import mirror_base_model, upload_base_model
 
 app = typer.Typer()
+
+NameOption = Annotated[str, typer.Option("--name", "-n", help="What to call the model, e.g. `tiny-base`.")]
 
 
 @client_command(app, "import")
 async def import_model(
     session: Session,
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="As save_pretrained writes it.")
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="DIR|FILE", exists=True, help="A folder as save_pretrained writes it, or a .gguf file."),
     ],
-    name: Annotated[str, typer.Option("--name", "-n", help="What to call the model, e.g. `tiny-base`.")],
+    name: NameOption,
 ) -> None:
-    """Send a model folder: *.safetensors, *.json, *.jinja, *.model and *.txt. The same content makes no new revision."""
-    model = await upload_base_model(session.suite, session.output, folder, name)
-    if session.output.as_json:
-        session.output.document(model)
-        return
-    session.output.say(f"{model.name}: {model.architecture}, {len(model.bundle.files)} files, {_size(model)}")
+    """Send a model folder (*.safetensors, *.json, *.jinja, *.model, *.txt) or a GGUF file, which is dequantized.
+
+    The same content makes no new revision.
+    """
+    _tell(session, await upload_base_model(session.suite, session.output, source, name))
+
+
+@client_command(app, "mirror")
+async def mirror(
+    session: Session,
+    hub_id: Annotated[str, typer.Argument(metavar="ORG/MODEL", help="E.g. `microsoft/Phi-3.5-mini-instruct`.")],
+    revision: Annotated[str, typer.Option("--revision", "-r", help="The commit to pin: 40 hexadecimal digits.")],
+    name: NameOption,
+    token_variable: Annotated[
+        str,
+        typer.Option(
+            "--token-variable",
+            help="For gated models: the trainer service's environment variable FRAGUA_HUB_… that holds the token.",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
+    """Let the service fetch a model from a hub once; training then needs no internet. Ask again after a break: it goes on."""
+    request = calls.MirrorBaseModelRequest(
+        model_id=name, hub_id=hub_id, revision=revision, token_variable=token_variable
+    )
+    _tell(session, await mirror_base_model(session.suite, session.output, request))
 
 
 @client_command(app, "list")
@@ -63,6 +88,15 @@ async def show(
     suite = session.suite
     request = calls.GetBaseModelRequest(name=await base_model_name(suite, model))
     session.output.document(await suite.call(suite.trainer.GetBaseModel, request))
+
+
+def _tell(session: Session, model: trainer_pb2.BaseModel) -> None:
+    if session.output.as_json:
+        session.output.document(model)
+        return
+    session.output.say(f"{model.name}: {model.architecture}, {len(model.bundle.files)} files, {_size(model)}")
+    for warning in model.warnings:
+        session.output.say(f"[yellow]{escape(warning)}[/yellow]")
 
 
 def _size(model: trainer_pb2.BaseModel) -> str:

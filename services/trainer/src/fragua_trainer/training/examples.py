@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from fragua_platform.errors import InvalidData, Violation
 from fragua_trainer.training.batch import IGNORED, Example
+from fragua_trainer.training.chat_text import render_chat
 
 VIOLATIONS_SHOWN = 50
 ROWS_AT_ONCE = 1000
@@ -164,11 +165,11 @@ def _render(row: _Row, line: int, tokenizer: PreTrainedTokenizerBase) -> _Render
         raise _RowError("no message has the role assistant, so there is nothing to learn", "messages")
     starts = []
     try:
-        text = str(tokenizer.apply_chat_template(messages, tokenize=False))
+        text = render_chat(tokenizer, messages)
         for index in answers:
             if not row.messages[index].content.strip():
                 raise _RowError("is empty, so there is nothing to learn", f"messages[{index}].content")
-            asked = str(tokenizer.apply_chat_template(messages[:index], tokenize=False, add_generation_prompt=True))
+            asked = render_chat(tokenizer, messages[:index], open_answer=True)
             if not text.startswith(asked):
                 raise _RowError(
                     "the base's chat template writes the conversation before this turn differently once it is there",

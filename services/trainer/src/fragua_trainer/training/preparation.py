@@ -14,6 +14,7 @@ from fragua_platform.jobs.engine import JobDirectory
 from fragua_trainer.domain.training_spec import LimitsSpec, LoraSpec, Optimizer, Precision, Quantization, TrainingSpec
 from fragua_trainer.training.adapter import attach_lora, layer_shapes, match_targets, with_fused_names
 from fragua_trainer.training.base_model import BaseModel, empty_model, load_base_model, open_base_model
+from fragua_trainer.training.chat_text import date_notice
 from fragua_trainer.training.embedding_noise import add_embedding_noise
 from fragua_trainer.training.examples import Dataset, Split, load_examples
 from fragua_trainer.training.hardware import available_memory, choose_precision
@@ -103,6 +104,7 @@ def prepare(spec: TrainingSpec, job: JobDirectory, device: torch.device, tell: C
             "the tokenizer pads with the token that ends a turn: padding is told by its place, "
             "so the end of each answer stays in the loss"
         )
+    notices.append(date_notice(str(base.tokenizer.get_chat_template())))
     return Preparation(
         spec=spec,
         job=job,
