@@ -21,5 +21,7 @@ class TrainerSettings(PlatformSettings):
     """How long `EstimateTrainingJob` may take, with fetching the inputs and waiting for other estimates."""
     hub_endpoint: str = ""
     """Where `MirrorBaseModel` fetches models; the Hugging Face hub, or that of `HF_ENDPOINT`, when empty."""
+    mlflow_tracking_uri: str = Field("", repr=False, pattern="^(https?://.+)?$")
+    """An MLflow server on which trainings are shown as runs: `https://[user:password@]host[/path]`; none when empty."""
     max_attempts: int = Field(default=5, ge=1, le=100)
     """Attempts that may crash or lose a dependency before a job fails for good."""

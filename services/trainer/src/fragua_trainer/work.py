@@ -29,6 +29,12 @@ class LogBook(Protocol):
     def add(self, connection: Connection, training_job: str, attempt: int, lines: Sequence[str]) -> None: ...
 
 
+class Runs(Protocol):
+    """Where runs are shown beside our own tables. Never waits, never fails."""
+
+    def measured(self, job: Job, step: int, metrics: Mapping[str, float]) -> None: ...
+
+
 class TrainingWork:
     """Implements `JobKind` and `LogKeeper` of `fragua_platform.jobs.kind`."""
 
@@ -41,12 +47,14 @@ class TrainingWork:
         registry: ModelRegistry,
         journal: MetricsJournal,
         log_book: LogBook,
+        runs: Runs | None = None,
     ) -> None:
         self._database = database
         self._store = store
         self._registry = registry
         self._journal = journal
         self._log_book = log_book
+        self._runs = runs
 
     async def prepare(self, job: Job, directory: JobDirectory) -> None:
         order = ResolvedOrder.model_validate(job.spec)
@@ -100,6 +108,8 @@ class TrainingWork:
         now = datetime.now(UTC)
         rows = [Metric(job.attempt, step, name, value, now) for name, value in metrics.items()]
         self._journal.add_metrics(connection, job.name, rows)
+        if self._runs is not None:
+            self._runs.measured(job, step, metrics)
 
     def record_log(self, connection: Connection, job: Job, lines: Sequence[str]) -> None:
         self._log_book.add(connection, job.name, job.attempt, lines)
