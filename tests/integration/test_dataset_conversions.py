@@ -129,6 +129,48 @@ async def test_only_versions_that_may_be_used_are_converted(client: DatasetClien
     assert [violation.field for violation in refused.value.violations] == ["format"]
 
 
+async def test_conversions_are_listed_newest_first_and_page_by_page(client: DatasetClient) -> None:
+    version = await client.import_rows("otras-ciguenas", ROWS)
+    made = [(await converted(client, version.name, wanted)).name for wanted in (CHAT, ALPACA, PARQUET)]
+
+    async def listed(parent: str, **page: Any) -> dataset_service_pb2.ListDatasetConversionsResponse:
+        request = dataset_service_pb2.ListDatasetConversionsRequest(parent=parent, **page)
+        return await client.stub.ListDatasetConversions(request)
+
+    first = await listed(version.name, page_size=2)
+    rest = await listed(version.name, page_size=2, page_token=first.next_page_token)
+    assert [each.name for each in [*first.dataset_conversions, *rest.dataset_conversions]] == made[::-1]
+    assert not rest.next_page_token
+    of_dataset = await listed(f"{client.branch}/datasets/otras-ciguenas")
+    assert [each.name for each in of_dataset.dataset_conversions] == made[::-1]
+    of_branch = await listed(client.branch)
+    assert set(made) <= {each.name for each in of_branch.dataset_conversions}, "and no versions, which are jobs too"
+    assert all("/conversions/" in each.name for each in of_branch.dataset_conversions)
+    assert not (await listed(f"{client.branch}/datasets/otras")).dataset_conversions
+    with pytest.raises(NotFound):
+        await listed(f"{client.branch}/datasets/nada/versions/20260101T000000Z")
+
+
+async def test_a_conversion_is_cancelled_and_asked_for_anew(client: DatasetClient) -> None:
+    rows = [
+        {"instruction": f"¿Qué hace la cigüeña {n}?", "output": f"Anida en la torre {n}. " * 20} for n in range(3000)
+    ]
+    version = await client.import_rows("muchas", rows)
+    asked = await ordered(client, version.name, PARQUET)
+    cancel = dataset_service_pb2.CancelDatasetConversionRequest(name=asked.name)
+    await client.stub.CancelDatasetConversion(cancel)
+    request = dataset_service_pb2.WatchDatasetConversionRequest(name=asked.name)
+    ended = [state async for state in client.stub.WatchDatasetConversion(request)][-1]
+    assert ended.status.state == job_pb2.JOB_STATE_CANCELLED
+    with pytest.raises(FailedPrecondition):
+        await client.stub.CancelDatasetConversion(cancel)
+    anew = await converted(client, version.name, PARQUET)
+    assert (anew.name, anew.status.state) == (f"{asked.name}-2", job_pb2.JOB_STATE_SUCCEEDED)
+    with pytest.raises(NotFound, match="ConvertDatasetVersion"):
+        of_version = dataset_service_pb2.CancelDatasetConversionRequest(name=f"{version.name}/conversions/nada")
+        await client.stub.CancelDatasetConversion(of_version)
+
+
 async def test_a_conversion_that_nobody_ordered_is_not_found(client: DatasetClient) -> None:
     version = await storks(client)
     name = f"{version.name}/conversions/nada"

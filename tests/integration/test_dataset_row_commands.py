@@ -115,6 +115,11 @@ def test_a_version_is_converted_and_fetched(fragua: Fragua, tmp_path: Path) -> N
     listed = fragua("convert", "pan", "--format", "chat-jsonl")
     assert "train.jsonl" in listed.stdout
     name = next(word for word in listed.stdout.split() if word.endswith("/conversions/chat-jsonl"))
+    found = as_json(fragua("conversions", "pan", "--json"))
+    assert [each["name"].rpartition("/")[2] for each in found] == ["chat-jsonl", "hf-folder"]
+    assert "SUCCEEDED" in fragua("conversions").stdout
+    assert fragua("watch", name).exit_code == ExitCode.OK
+    assert fragua("cancel", name).exit_code == ExitCode.REFUSED
     fetched = as_json(fragua("download", name, "--to", str(tmp_path / "chat"), "--file", "train.jsonl", "--json"))
     assert [Path(file["path"]).name for file in fetched["files"]] == ["train.jsonl"]
 

@@ -1,4 +1,4 @@
-"""The four kinds of long-running work behind one shape, so that following one is written once."""
+"""The kinds of long-running work behind one shape, so that following one is written once."""
 
 from __future__ import annotations
 
@@ -54,6 +54,24 @@ def dataset_versions(suite: Suite) -> Jobs[dataset_pb2.DatasetVersion]:
         ),
         watch=lambda name: suite.watch(stub.WatchDatasetVersion, calls.WatchDatasetVersionRequest(name=name)),
         cancel=lambda name: suite.call(stub.CancelDatasetImport, calls.CancelDatasetImportRequest(name=name)),
+    )
+
+
+def dataset_conversions(suite: Suite) -> Jobs[dataset_pb2.DatasetConversion]:
+    stub, calls = suite.dataset, dataset_calls
+    return Jobs(
+        noun="conversion",
+        command="dataset",
+        collection="datasets",
+        get=lambda name: suite.call(stub.GetDatasetConversion, calls.GetDatasetConversionRequest(name=name)),
+        list=lambda parent: all_pages(
+            lambda token: suite.call(
+                stub.ListDatasetConversions, calls.ListDatasetConversionsRequest(parent=parent, page_token=token)
+            ),
+            "dataset_conversions",
+        ),
+        watch=lambda name: suite.watch(stub.WatchDatasetConversion, calls.WatchDatasetConversionRequest(name=name)),
+        cancel=lambda name: suite.call(stub.CancelDatasetConversion, calls.CancelDatasetConversionRequest(name=name)),
     )
 
 

@@ -13,7 +13,7 @@ from fragua.dataset.v1 import dataset_pb2
 from fragua.dataset.v1 import dataset_service_pb2 as calls
 from fragua_cli.commands import dataset_derive, dataset_files, dataset_review, dataset_rows, feedback, synthesize
 from fragua_cli.commands.job_verbs import first
-from fragua_cli.jobs import dataset_versions
+from fragua_cli.jobs import dataset_conversions, dataset_versions
 from fragua_cli.names import base_model_name, branch_name, dataset_id, dataset_version_name
 from fragua_cli.options import BranchOption, LimitOption, RequestIdOption, request_id
 from fragua_cli.output import local_time
@@ -38,6 +38,15 @@ _DIGEST_SECONDS = 600.0
 
 for commands in (dataset_derive, dataset_review, dataset_rows, dataset_files, synthesize, feedback):
     app.add_typer(commands.app)
+
+
+VersionOrConversion = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="DATASET (its newest version), DATASET/VERSION, or the full name of a version or conversion.",
+    ),
+]
 
 
 class Shape(StrEnum):
@@ -173,8 +182,11 @@ async def list_versions(
 
 
 @client_command(app, "show")
-async def show(session: Session, version: VersionArgument, branch: BranchOption = "") -> None:
-    """Show one version, whole."""
+async def show(session: Session, version: VersionOrConversion, branch: BranchOption = "") -> None:
+    """Show one version, whole; or a conversion."""
+    if "/conversions/" in version:
+        session.output.document(await dataset_conversions(session.suite).get(version))
+        return
     name = await dataset_version_name(session.suite, version, branch)
     session.output.document(await dataset_versions(session.suite).get(name))
 
@@ -188,14 +200,20 @@ async def problems(
 
 
 @client_command(app, "watch")
-async def watch(session: Session, version: VersionArgument, branch: BranchOption = "") -> None:
-    """Follow a validation to its end. With --json: one line for each change."""
+async def watch(session: Session, version: VersionOrConversion, branch: BranchOption = "") -> None:
+    """Follow a validation, or a conversion, to its end. With --json: one line for each change."""
+    if "/conversions/" in version:
+        dataset_files.tell_conversion(session, await dataset_files.follow_conversion(session, version))
+        return
     await follow_to_end(session, await dataset_version_name(session.suite, version, branch))
 
 
 @client_command(app, "cancel")
-async def cancel(session: Session, version: VersionArgument, branch: BranchOption = "") -> None:
-    """End a validation; the version becomes INVALID."""
+async def cancel(session: Session, version: VersionOrConversion, branch: BranchOption = "") -> None:
+    """End a validation: the version becomes INVALID. Or a conversion."""
+    if "/conversions/" in version:
+        session.output.document(await dataset_conversions(session.suite).cancel(version))
+        return
     name = await dataset_version_name(session.suite, version, branch)
     session.output.document(await dataset_versions(session.suite).cancel(name))
 

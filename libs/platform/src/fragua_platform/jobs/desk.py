@@ -88,8 +88,9 @@ class JobDesk:
     async def get(self, name: str) -> Job:
         return await self._database.run(lambda c: self._jobs.get(c, name))
 
-    async def list(self, branch: str, page: PageRequest) -> Page[Job]:
-        return await self._database.run(lambda c: self._jobs.list(c, branch, page))
+    async def list(self, branch: str, page: PageRequest, *, below: str = "") -> Page[Job]:
+        """Newest first; only names that begin with `below` when it is given."""
+        return await self._database.run(lambda c: self._jobs.list(c, branch, page, kind=self._kind, below=below))
 
     async def cancel(self, name: str) -> Job:
         job = await self._database.run(lambda c: self._jobs.ask_cancel(c, name))

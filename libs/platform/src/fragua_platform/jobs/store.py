@@ -95,10 +95,14 @@ class JobStore:
     def exists(self, connection: Connection, name: str) -> bool:
         return connection.execute(sa.select(self._jobs.c.id).where(self._jobs.c.name == name)).first() is not None
 
-    def list(self, connection: Connection, branch: str, page: PageRequest, *, below: str = "") -> Page[Job]:
-        """Newest first; only names that begin with `below` when it is given."""
+    def list(
+        self, connection: Connection, branch: str, page: PageRequest, *, kind: str = "", below: str = ""
+    ) -> Page[Job]:
+        """Newest first; of one kind, and only names that begin with `below`, where these are given."""
         created, key = self._jobs.c.created, self._jobs.c.id
         query = self._jobs.select().where(self._jobs.c.branch == branch)
+        if kind:
+            query = query.where(self._jobs.c.kind == kind)
         if below:
             query = query.where(self._jobs.c.name.startswith(below, autoescape=True))
         if page.after:

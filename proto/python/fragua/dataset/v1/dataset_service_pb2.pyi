@@ -377,6 +377,30 @@ class GetDatasetConversionRequest(_message.Message):
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
+class ListDatasetConversionsRequest(_message.Message):
+    __slots__ = ("parent", "page_size", "page_token")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    page_size: int
+    page_token: str
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDatasetConversionsResponse(_message.Message):
+    __slots__ = ("dataset_conversions", "next_page_token")
+    DATASET_CONVERSIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    dataset_conversions: _containers.RepeatedCompositeFieldContainer[_dataset_pb2.DatasetConversion]
+    next_page_token: str
+    def __init__(self, dataset_conversions: _Optional[_Iterable[_Union[_dataset_pb2.DatasetConversion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class CancelDatasetConversionRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
 class WatchDatasetConversionRequest(_message.Message):
     __slots__ = ("name",)
     NAME_FIELD_NUMBER: _ClassVar[int]

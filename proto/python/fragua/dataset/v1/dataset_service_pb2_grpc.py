@@ -181,6 +181,16 @@ class DatasetServiceStub:
                 request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetDatasetConversionRequest.SerializeToString,
                 response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.FromString,
                 _registered_method=True)
+        self.ListDatasetConversions = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/ListDatasetConversions',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetConversionsRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetConversionsResponse.FromString,
+                _registered_method=True)
+        self.CancelDatasetConversion = channel.unary_unary(
+                '/fragua.dataset.v1.DatasetService/CancelDatasetConversion',
+                request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.CancelDatasetConversionRequest.SerializeToString,
+                response_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.FromString,
+                _registered_method=True)
         self.WatchDatasetConversion = channel.unary_stream(
                 '/fragua.dataset.v1.DatasetService/WatchDatasetConversion',
                 request_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.WatchDatasetConversionRequest.SerializeToString,
@@ -398,6 +408,21 @@ class DatasetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDatasetConversions(self, request, context):
+        """Newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelDatasetConversion(self, request, context):
+        """Asks a conversion to end; takes effect within seconds. Answers with the conversion as it is now;
+        FAILED_PRECONDITION once it has ended. Asked for again, the format is written under another name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchDatasetConversion(self, request, context):
         """Sends the conversion now and after every change, and ends after a terminal state.
         """
@@ -558,6 +583,16 @@ def add_DatasetServiceServicer_to_server(servicer, server):
             'GetDatasetConversion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDatasetConversion,
                     request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetDatasetConversionRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.SerializeToString,
+            ),
+            'ListDatasetConversions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDatasetConversions,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetConversionsRequest.FromString,
+                    response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetConversionsResponse.SerializeToString,
+            ),
+            'CancelDatasetConversion': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelDatasetConversion,
+                    request_deserializer=fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.CancelDatasetConversionRequest.FromString,
                     response_serializer=fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.SerializeToString,
             ),
             'WatchDatasetConversion': grpc.unary_stream_rpc_method_handler(
@@ -1353,6 +1388,60 @@ class DatasetService:
             target,
             '/fragua.dataset.v1.DatasetService/GetDatasetConversion',
             fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.GetDatasetConversionRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDatasetConversions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/ListDatasetConversions',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetConversionsRequest.SerializeToString,
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetConversionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelDatasetConversion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.dataset.v1.DatasetService/CancelDatasetConversion',
+            fragua_dot_dataset_dot_v1_dot_dataset__service__pb2.CancelDatasetConversionRequest.SerializeToString,
             fragua_dot_dataset_dot_v1_dot_dataset__pb2.DatasetConversion.FromString,
             options,
             channel_credentials,

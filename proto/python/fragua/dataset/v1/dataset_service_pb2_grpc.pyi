@@ -93,6 +93,12 @@ class DatasetServiceStub:
     ConvertDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ConvertDatasetVersionRequest, _dataset_pb2.DatasetConversion]
     """Writes a version for other programs. Idempotent by version and format."""
     GetDatasetConversion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetConversionRequest, _dataset_pb2.DatasetConversion]
+    ListDatasetConversions: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetConversionsRequest, _dataset_service_pb2.ListDatasetConversionsResponse]
+    """Newest first."""
+    CancelDatasetConversion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.CancelDatasetConversionRequest, _dataset_pb2.DatasetConversion]
+    """Asks a conversion to end; takes effect within seconds. Answers with the conversion as it is now;
+    FAILED_PRECONDITION once it has ended. Asked for again, the format is written under another name.
+    """
     WatchDatasetConversion: _grpc.UnaryStreamMultiCallable[_dataset_service_pb2.WatchDatasetConversionRequest, _dataset_pb2.DatasetConversion]
     """Sends the conversion now and after every change, and ends after a terminal state."""
     DownloadDatasetFile: _grpc.UnaryStreamMultiCallable[_dataset_service_pb2.DownloadDatasetFileRequest, _dataset_service_pb2.DownloadDatasetFileResponse]
@@ -161,6 +167,12 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     ConvertDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ConvertDatasetVersionRequest, _dataset_pb2.DatasetConversion]  # type: ignore[assignment]
     """Writes a version for other programs. Idempotent by version and format."""
     GetDatasetConversion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetConversionRequest, _dataset_pb2.DatasetConversion]  # type: ignore[assignment]
+    ListDatasetConversions: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetConversionsRequest, _dataset_service_pb2.ListDatasetConversionsResponse]  # type: ignore[assignment]
+    """Newest first."""
+    CancelDatasetConversion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.CancelDatasetConversionRequest, _dataset_pb2.DatasetConversion]  # type: ignore[assignment]
+    """Asks a conversion to end; takes effect within seconds. Answers with the conversion as it is now;
+    FAILED_PRECONDITION once it has ended. Asked for again, the format is written under another name.
+    """
     WatchDatasetConversion: _aio.UnaryStreamMultiCallable[_dataset_service_pb2.WatchDatasetConversionRequest, _dataset_pb2.DatasetConversion]  # type: ignore[assignment]
     """Sends the conversion now and after every change, and ends after a terminal state."""
     DownloadDatasetFile: _aio.UnaryStreamMultiCallable[_dataset_service_pb2.DownloadDatasetFileRequest, _dataset_service_pb2.DownloadDatasetFileResponse]  # type: ignore[assignment]
@@ -400,6 +412,24 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_service_pb2.GetDatasetConversionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.DatasetConversion, _abc.Awaitable[_dataset_pb2.DatasetConversion]]: ...
+
+    @_abc_1.abstractmethod
+    def ListDatasetConversions(
+        self,
+        request: _dataset_service_pb2.ListDatasetConversionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.ListDatasetConversionsResponse, _abc.Awaitable[_dataset_service_pb2.ListDatasetConversionsResponse]]:
+        """Newest first."""
+
+    @_abc_1.abstractmethod
+    def CancelDatasetConversion(
+        self,
+        request: _dataset_service_pb2.CancelDatasetConversionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DatasetConversion, _abc.Awaitable[_dataset_pb2.DatasetConversion]]:
+        """Asks a conversion to end; takes effect within seconds. Answers with the conversion as it is now;
+        FAILED_PRECONDITION once it has ended. Asked for again, the format is written under another name.
+        """
 
     @_abc_1.abstractmethod
     def WatchDatasetConversion(

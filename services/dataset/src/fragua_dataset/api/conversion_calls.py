@@ -14,6 +14,7 @@ from fragua_dataset.domain.conversion import ConversionFormat, ConversionOrder
 from fragua_platform.jobs.events import status_to_message
 from fragua_platform.jobs.job import Job
 from fragua_platform.messages import bundle_to_message
+from fragua_platform.paging import page_request
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -38,6 +39,21 @@ class ConversionCalls:
         self, request: dataset_service_pb2.GetDatasetConversionRequest, context: Context
     ) -> dataset_pb2.DatasetConversion:
         return _conversion_to_message(await self._conversions.get(request.name))
+
+    async def ListDatasetConversions(
+        self, request: dataset_service_pb2.ListDatasetConversionsRequest, context: Context
+    ) -> dataset_service_pb2.ListDatasetConversionsResponse:
+        found = await self._conversions.list(
+            request.parent, page_request(request.page_size, request.page_token, key_length=2)
+        )
+        return dataset_service_pb2.ListDatasetConversionsResponse(
+            dataset_conversions=[_conversion_to_message(job) for job in found.items], next_page_token=found.next_token
+        )
+
+    async def CancelDatasetConversion(
+        self, request: dataset_service_pb2.CancelDatasetConversionRequest, context: Context
+    ) -> dataset_pb2.DatasetConversion:
+        return _conversion_to_message(await self._conversions.cancel(request.name))
 
     async def WatchDatasetConversion(
         self, request: dataset_service_pb2.WatchDatasetConversionRequest, context: Context

@@ -12,6 +12,7 @@ from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.errors import FailedPrecondition, FailureClass, NotFound
 from fragua_platform.jobs.desk import JobDesk
 from fragua_platform.jobs.job import Job, JobState
+from fragua_platform.paging import Page, PageRequest
 
 _KIND = "conversion"
 
@@ -53,6 +54,17 @@ class Conversions:
         if job := await self._find(name):
             return job
         raise NotFound(f"{name} does not exist; order it with ConvertDatasetVersion")
+
+    async def list(self, parent: str, page: PageRequest) -> Page[Job]:
+        """Those of a branch, a dataset or a version, newest first."""
+        branch, below = parent.split("/")[1], f"{parent}/"
+        if "/versions/" in parent:
+            await self._versions.get(parent)
+        return await self._desk.list(branch, page, below=below)
+
+    async def cancel(self, name: str) -> Job:
+        await self.get(name)
+        return await self._desk.cancel(name)
 
     async def watch(self, name: str) -> AsyncIterator[Job]:
         """The conversion now and after every change, until it has ended."""
