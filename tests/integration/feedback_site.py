@@ -30,6 +30,7 @@ from fragua_dataset.application.treatment import Treatments
 from fragua_dataset.application.triggers import Triggers
 from fragua_dataset.application.versions import Versions
 from fragua_dataset.domain.attempts import Attempt, Snapshot
+from fragua_dataset.domain.samples import TypeSamples, VersionSamples
 from fragua_platform.artifacts.local import LocalArtifactStore
 from fragua_platform.artifacts.manifest import Bundle, Manifest
 from fragua_platform.database import Database, upgrade_schema
@@ -57,7 +58,7 @@ class FeedbackSite:
         self.clock = clock
         outbox = Outbox(metadata.tables["outbox"])
         self.store = LocalArtifactStore(folder / "artifacts")
-        records = VersionTable(outbox)
+        self.records = records = VersionTable(outbox)
         self.jobs = JobStore("dataset", metadata, on_change=records.follow)
         desk = JobDesk(database, self.jobs, kind="version", collection="datasets", max_attempts=3)
         self.branches = BranchDirectory(database, BranchTable())
@@ -95,6 +96,9 @@ class FeedbackSite:
             connection.execute(table.update().where(table.c.name == version).values(state="RUNNING", attempt=1))
             bundle = Bundle(manifest=Manifest(prefix=version, files=()), manifest_sha256="0" * 64)
             result = {"bundle": bundle.model_dump(mode="json"), "rows": rows, "train_rows": rows}
+            keys = tuple(f"{number:016x}" for number in range(rows))
+            samples = VersionSamples(exercise_types={"": TypeSamples(samples=rows, keys=keys)})
+            self.records.keep_samples(connection, version, samples)
             self.jobs.succeed(connection, self.jobs.get(connection, version), result)
 
         await self.database.run(succeed)

@@ -338,7 +338,7 @@ async def test_enough_samples_in_a_ready_version_fire_once_for_it(
     # Both replicas hear of it, several times.
     await asyncio.gather(*(site.triggers.look_at(BRANCH) for site in (one, other) * 5))
     [fired] = await one.firings()
-    assert fired.cause == version
+    assert fired.cause == f"{version}#open"
     assert list(fired.dataset_versions) == [version]
     assert fired.why == "open has 3 samples, at least 3 were asked for"
     [listed] = (await one.triggers.firings(BRANCH, "samples", FIRST)).items

@@ -116,7 +116,7 @@ async def test_attempts_become_a_ready_version_that_fires_a_trigger_and_no_user_
     async with asyncio.timeout(20):
         while not (found := (await client.triggers.ListTriggerFirings(firings)).trigger_firings):
             await asyncio.sleep(0.1)
-    assert [firing.cause for firing in found] == [version.name]
+    assert [firing.cause for firing in found] == [f"{version.name}#abierto"]
     assert found[0].why == "abierto has 58 samples, at least 40 were asked for"
 
     # R31: one table knows them; everything that leaves the service does not.

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from fragua_dataset.application.versions import VersionRecords
 from fragua_dataset.domain.counterparts import comparison_for
 from fragua_dataset.domain.dataset import ROW_FILES, rejected_prefix, version_prefix
+from fragua_dataset.domain.samples import SAMPLES_FILE, VersionSamples
 from fragua_dataset.domain.version import Findings, require_files
 from fragua_dataset.domain.version_order import TokenizerSource, VersionOrder
 from fragua_dataset.domain.version_report import VersionReport
@@ -100,7 +101,7 @@ class VersionWork:
     async def publish(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
         provenance = provenance_of(job)
         bundle = await publish_bundle(self._store, version_prefix(job.name), directory.outputs, provenance)
-        return await self._result(bundle)
+        return await self._made(job, bundle)
 
     async def salvage(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
         if not (directory.outputs / "report.json").exists():
@@ -109,7 +110,17 @@ class VersionWork:
 
     async def find_published(self, job: Job) -> Mapping[str, Any] | None:
         bundle = await find_bundle(self._store, version_prefix(job.name))
-        return await self._result(bundle) if bundle else None
+        return await self._made(job, bundle) if bundle else None
+
+    async def _made(self, job: Job, bundle: Bundle) -> Mapping[str, Any]:
+        """The result of a job that made a version; its samples are known before anybody hears of it."""
+        # Not there where a worker of the release before published, and died before it could tell.
+        for file in bundle.manifest.files:
+            if file.name == SAMPLES_FILE:
+                text = await self._store.get_bytes(file.key, sha256=file.sha256)
+                samples = VersionSamples.model_validate_json(text)
+                await self._database.run(lambda connection: self._records.keep_samples(connection, job.name, samples))
+        return await self._result(bundle)
 
     async def _result(self, bundle: Bundle) -> Mapping[str, Any]:
         file = bundle.manifest.file("report.json")

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66ragua/dataset/v1/trigger.proto\x12\x11\x66ragua.dataset.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x02\n\x07Trigger\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64isabled\x18\x02 \x01(\x08\x12?\n\x0csample_count\x18\x03 \x01(\x0b\x32\'.fragua.dataset.v1.SampleCountConditionH\x00\x12\x38\n\x08\x61\x63\x63uracy\x18\x04 \x01(\x0b\x32$.fragua.dataset.v1.AccuracyConditionH\x00\x12\x38\n\x08schedule\x18\x05 \x01(\x0b\x32$.fragua.dataset.v1.ScheduleConditionH\x00\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_fire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x12\n\tcondition\x12\x05\xbaH\x02\x08\x01\"y\n\x14SampleCountCondition\x12\x1c\n\x0bmin_samples\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x43\n\rexercise_type\x18\x02 \x01(\tB,\xbaH)r\'2%^([a-z]([a-z0-9_-]{0,38}[a-z0-9])?)?$\"b\n\x11\x41\x63\x63uracyCondition\x12\x32\n\x11min_mean_accuracy\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00\x12\x19\n\x06\x63ycles\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01\",\n\x11ScheduleCondition\x12\x17\n\x04\x63ron\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\t\x18\x64\"\x82\x01\n\rTriggerFiring\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\x12\x18\n\x10\x64\x61taset_versions\x18\x04 \x03(\t\x12-\n\tfire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"5\n\x12TriggerExplanation\x12\x12\n\nwould_fire\x18\x01 \x01(\x08\x12\x0b\n\x03why\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66ragua/dataset/v1/trigger.proto\x12\x11\x66ragua.dataset.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x02\n\x07Trigger\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64isabled\x18\x02 \x01(\x08\x12?\n\x0csample_count\x18\x03 \x01(\x0b\x32\'.fragua.dataset.v1.SampleCountConditionH\x00\x12\x38\n\x08\x61\x63\x63uracy\x18\x04 \x01(\x0b\x32$.fragua.dataset.v1.AccuracyConditionH\x00\x12\x38\n\x08schedule\x18\x05 \x01(\x0b\x32$.fragua.dataset.v1.ScheduleConditionH\x00\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_fire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x12\n\tcondition\x12\x05\xbaH\x02\x08\x01\"|\n\x14SampleCountCondition\x12\x1f\n\x0bmin_samples\x18\x01 \x01(\x03\x42\n\xbaH\x07\"\x05\x18\x90N(\x01\x12\x43\n\rexercise_type\x18\x02 \x01(\tB,\xbaH)r\'2%^([a-z]([a-z0-9_-]{0,38}[a-z0-9])?)?$\"b\n\x11\x41\x63\x63uracyCondition\x12\x32\n\x11min_mean_accuracy\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00\x12\x19\n\x06\x63ycles\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01\",\n\x11ScheduleCondition\x12\x17\n\x04\x63ron\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\t\x18\x64\"\x82\x01\n\rTriggerFiring\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\x12\x18\n\x10\x64\x61taset_versions\x18\x04 \x03(\t\x12-\n\tfire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"5\n\x12TriggerExplanation\x12\x12\n\nwould_fire\x18\x01 \x01(\x08\x12\x0b\n\x03why\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRIGGER'].oneofs_by_name['condition']._loaded_options = None
   _globals['_TRIGGER'].oneofs_by_name['condition']._serialized_options = b'\272H\002\010\001'
   _globals['_SAMPLECOUNTCONDITION'].fields_by_name['min_samples']._loaded_options = None
-  _globals['_SAMPLECOUNTCONDITION'].fields_by_name['min_samples']._serialized_options = b'\272H\004\"\002(\001'
+  _globals['_SAMPLECOUNTCONDITION'].fields_by_name['min_samples']._serialized_options = b'\272H\007\"\005\030\220N(\001'
   _globals['_SAMPLECOUNTCONDITION'].fields_by_name['exercise_type']._loaded_options = None
   _globals['_SAMPLECOUNTCONDITION'].fields_by_name['exercise_type']._serialized_options = b'\272H)r\'2%^([a-z]([a-z0-9_-]{0,38}[a-z0-9])?)?$'
   _globals['_ACCURACYCONDITION'].fields_by_name['min_mean_accuracy']._loaded_options = None
@@ -48,13 +48,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRIGGER']._serialized_start=117
   _globals['_TRIGGER']._serialized_end=460
   _globals['_SAMPLECOUNTCONDITION']._serialized_start=462
-  _globals['_SAMPLECOUNTCONDITION']._serialized_end=583
-  _globals['_ACCURACYCONDITION']._serialized_start=585
-  _globals['_ACCURACYCONDITION']._serialized_end=683
-  _globals['_SCHEDULECONDITION']._serialized_start=685
-  _globals['_SCHEDULECONDITION']._serialized_end=729
-  _globals['_TRIGGERFIRING']._serialized_start=732
-  _globals['_TRIGGERFIRING']._serialized_end=862
-  _globals['_TRIGGEREXPLANATION']._serialized_start=864
-  _globals['_TRIGGEREXPLANATION']._serialized_end=917
+  _globals['_SAMPLECOUNTCONDITION']._serialized_end=586
+  _globals['_ACCURACYCONDITION']._serialized_start=588
+  _globals['_ACCURACYCONDITION']._serialized_end=686
+  _globals['_SCHEDULECONDITION']._serialized_start=688
+  _globals['_SCHEDULECONDITION']._serialized_end=732
+  _globals['_TRIGGERFIRING']._serialized_start=735
+  _globals['_TRIGGERFIRING']._serialized_end=865
+  _globals['_TRIGGEREXPLANATION']._serialized_start=867
+  _globals['_TRIGGEREXPLANATION']._serialized_end=920
 # @@protoc_insertion_point(module_scope)

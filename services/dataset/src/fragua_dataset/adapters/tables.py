@@ -59,3 +59,13 @@ dataset_signatures = sa.Table(
     sa.Column("signer", sa.String(120), nullable=False),
     sa.Column("signed", Timestamp, nullable=False),
 )
+
+version_samples = sa.Table(
+    "version_samples",
+    metadata,
+    sa.Column("version", sa.String(256), primary_key=True),
+    sa.Column("exercise_type", sa.String(64), primary_key=True),
+    sa.Column("samples", sa.BigInteger, nullable=False),
+    sa.Column("keys", sa.LargeBinary),
+)
+"""What versions hold of each exercise type. `keys`: 8 bytes for each sample, NULL where there are too many."""

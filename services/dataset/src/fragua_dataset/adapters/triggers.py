@@ -12,9 +12,10 @@ from sqlalchemy.engine import Connection
 
 from fragua.dataset.v1 import dataset_events_pb2
 from fragua_dataset.adapters.feedback_tables import trigger_firings, triggers
+from fragua_dataset.adapters.samples import samples_of
 from fragua_dataset.adapters.tables import dataset_versions
 from fragua_dataset.domain.triggers import CONDITION, Cause, Firing, ReadyVersion, Trigger
-from fragua_dataset.domain.version import Findings, VersionState
+from fragua_dataset.domain.version import VersionState
 from fragua_platform.errors import NotFound
 from fragua_platform.events.cloudevents import new_event
 from fragua_platform.events.outbox import Outbox
@@ -119,21 +120,19 @@ class TriggerTable:
     # --- what rules may know
 
     def ready_versions(self, connection: Connection, branch: str) -> Sequence[ReadyVersion]:
-        """The newest READY version to train on of each dataset."""
+        """The newest READY version to train on of each dataset; the one that was made last first."""
         table = dataset_versions.c
-        age = sa.func.row_number().over(partition_by=table.dataset, order_by=[table.created.desc(), table.name.desc()])
+        newest_first = (table.created.desc(), table.name.desc())
+        age = sa.func.row_number().over(partition_by=table.dataset, order_by=newest_first)
         ready = (
-            sa.select(table.name, table.dataset, table.findings, age.label("age"))
+            sa.select(table.name, table.dataset, table.created, age.label("age"))
             .where(table.branch == branch, table.state == VersionState.READY.value, sa.not_(table.evaluation))
             .subquery()
         )
-        rows = connection.execute(sa.select(ready).where(ready.c.age == 1).order_by(ready.c.dataset))
-        return [ReadyVersion(row.name, row.dataset.rpartition("/")[2], _row_count(row.findings)) for row in rows]
-
-
-def _row_count(findings: dict[str, Any]) -> int:
-    found = Findings.model_validate(findings)
-    return found.train_rows + found.validation_rows
+        query = sa.select(ready).where(ready.c.age == 1).order_by(ready.c.created.desc(), ready.c.name.desc())
+        rows = connection.execute(query).all()
+        samples = samples_of(connection, [row.name for row in rows])
+        return [ReadyVersion(row.name, row.dataset.rpartition("/")[2], samples.get(row.name, {})) for row in rows]
 
 
 def _is(branch: str, trigger_id: str) -> sa.ColumnElement[bool]:

@@ -10,7 +10,9 @@ from sqlalchemy.engine import Connection
 
 from fragua.common.v1 import artifact_pb2
 from fragua.dataset.v1 import dataset_events_pb2
+from fragua_dataset.adapters.samples import write_samples
 from fragua_dataset.adapters.tables import dataset_reviews, dataset_signatures, dataset_versions
+from fragua_dataset.domain.samples import VersionSamples
 from fragua_dataset.domain.version import (
     Findings,
     Origin,
@@ -83,6 +85,10 @@ class VersionTable:
             )
         )
         return version
+
+    def keep_samples(self, connection: Connection, version: str, samples: VersionSamples) -> None:
+        """What a version holds of each exercise type, before it is READY; doing it again changes nothing."""
+        write_samples(connection, version, samples)
 
     # --- what people decide
 

@@ -77,7 +77,7 @@ class TriggerRecords(Protocol):
         ...
 
     def ready_versions(self, connection: Connection, branch: str) -> Sequence[ReadyVersion]:
-        """The newest READY version to train on of each dataset."""
+        """The newest READY version to train on of each dataset; the one that was made last first."""
         ...
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from fragua_dataset.application.branches import BranchDirectory
 from fragua_dataset.domain.dataset import rejected_prefix
 from fragua_dataset.domain.problems import Problem, ProblemCode
+from fragua_dataset.domain.samples import VersionSamples
 from fragua_dataset.domain.version import Review, Signature, Version, VersionState, require_files
 from fragua_dataset.domain.version_order import VersionOrder
 from fragua_platform.artifacts.bundle import load_bundle
@@ -39,6 +40,10 @@ class VersionRecords(Protocol):
 
     def latest_usable(self, connection: Connection, branch: str) -> Sequence[Version]:
         """Of each dataset of the branch the newest version that is or may become READY; newest first."""
+        ...
+
+    def keep_samples(self, connection: Connection, version: str, samples: VersionSamples) -> None:
+        """What a version holds of each exercise type, before it is READY; doing it again changes nothing."""
         ...
 
     def review(self, connection: Connection, before: Version, after: Version, review: Review) -> None:

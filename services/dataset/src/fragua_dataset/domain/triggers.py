@@ -14,6 +14,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from fragua_dataset.domain.attempts import AccuracyCycle
+from fragua_dataset.domain.samples import SampleCount, TypeSamples, count_samples
+
+_DATASETS_TOLD = 5
 
 
 class _Frozen(BaseModel):
@@ -21,7 +24,11 @@ class _Frozen(BaseModel):
 
 
 class SampleCountCondition(_Frozen):
-    """A READY version to train on holds enough samples of one exercise type. Cause: the version."""
+    """The READY versions to train on hold enough samples of one exercise type. Cause: the type and the version of these
+    that was made last.
+
+    Of each dataset the newest version counts, and a sample counts once, whichever datasets hold it.
+    """
 
     kind: Literal["sample_count"] = "sample_count"
     min_samples: int = Field(ge=1)
@@ -92,8 +99,9 @@ class ReadyVersion:
 
     name: str
     dataset: str
-    """Its exercise type, as consolidation names datasets."""
-    samples: int
+    """Without its branch."""
+    samples: Mapping[str, TypeSamples] = field(default_factory=dict)
+    """By exercise type, or "" where rows name none."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ class Facts:
     """What a rule may know."""
 
     versions: Sequence[ReadyVersion] = ()
+    """The one that was made last first."""
     waiting: Mapping[str, int] = field(default_factory=dict)
     """New samples that no version holds yet, by exercise type."""
     cycles: Sequence[AccuracyCycle] = ()
@@ -143,26 +152,44 @@ def judge(condition: Condition, facts: Facts) -> Verdict:
 
 def _judge_samples(condition: SampleCountCondition, facts: Facts) -> Verdict:
     wanted = condition.exercise_type
-    versions = [version for version in facts.versions if wanted in ("", version.dataset)]
-    if not versions:
-        why_not = f"no version of {wanted or 'any exercise type'} is READY to train on"
+    counts = [count for count in _counts(facts.versions) if wanted in ("", count.exercise_type)]
+    if not counts:
+        why_not = f"no version that is READY to train on holds samples of {wanted or 'any exercise type'}"
         return Verdict(why_not=why_not + _waiting(facts, wanted))
-    enough = [version for version in versions if version.samples >= condition.min_samples]
+    enough = [count for count in counts if count.samples >= condition.min_samples]
     if not enough:
-        most = max(versions, key=lambda version: version.samples)
-        why_not = f"{_counted(most)}, at least {condition.min_samples:,} are asked for"
-        return Verdict(why_not=why_not + _waiting(facts, most.dataset))
+        why_not = f"{_counted(counts[0])}, at least {condition.min_samples:,} are asked for"
+        return Verdict(why_not=why_not + _waiting(facts, counts[0].exercise_type))
     causes = [
-        Cause(version.name, f"{_counted(version)}, at least {condition.min_samples:,} were asked for")
-        for version in enough
-        if version.name not in facts.fired
+        Cause(
+            f"{count.newest}#{count.exercise_type}",
+            f"{_counted(count)}, at least {condition.min_samples:,} were asked for",
+        )
+        for count in enough
     ]
-    known = ", ".join(version.name for version in enough)
-    return Verdict(causes, "" if causes else f"it fired for {known} already; it waits for a new version")
+    new = [cause for cause in causes if cause.name not in facts.fired]
+    known = ", ".join(cause.name for cause in causes)
+    return Verdict(new, "" if new else f"it fired for {known} already; it waits for a new version")
 
 
-def _counted(version: ReadyVersion) -> str:
-    return f"{version.dataset} has {version.samples:,} samples"
+def _counts(versions: Sequence[ReadyVersion]) -> Sequence[SampleCount]:
+    return count_samples(
+        (exercise_type or version.dataset, version.dataset, version.name, samples)
+        for version in versions
+        for exercise_type, samples in version.samples.items()
+    )
+
+
+def _counted(count: SampleCount) -> str:
+    """With the datasets that they are in, unless that goes without saying."""
+    told = f"{count.exercise_type} has {'' if count.exact else 'at least '}{count.samples:,} samples"
+    if list(count.by_dataset) == [count.exercise_type]:
+        return told
+    most = sorted(count.by_dataset.items(), key=lambda each: (-each[1], each[0]))
+    places = [f"{samples:,} in {dataset}" for dataset, samples in most[:_DATASETS_TOLD]]
+    if further := len(most) - len(places):
+        places.append(f"others in {further} more")
+    return f"{told} ({', '.join(places)})"
 
 
 def _waiting(facts: Facts, exercise_type: str) -> str:

@@ -1,4 +1,4 @@
-"""Writes what a version is: its rows by side, an audit of each side, and what fixers did."""
+"""Writes what a version is: its rows by side, an audit of each side, its samples by type, and what fixers did."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from fragua_dataset.domain.samples import SAMPLES_FILE
 from fragua_dataset.domain.version_report import FileReport, FixReport
 from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.audit import Audit
 from fragua_dataset.ingestion.changes import ChangeLog
 from fragua_dataset.ingestion.output import OutputFile
+from fragua_dataset.ingestion.samples import SampleCounter
 from fragua_dataset.ingestion.spool import Spool, decode_row
 
 _ROWS_BETWEEN_GLANCES = 1024
@@ -29,6 +31,7 @@ class VersionWriter:
         self._train, self._validation = (self._file(f"{side}.jsonl") for side in ("train", "validation"))
         self._changes = ChangeLog(self._file("changes.jsonl")) if spec.fixers else None
         self._audits = {"train": Audit(spec.profile.record), "validation": Audit(spec.profile.record)}
+        self._samples = SampleCounter()
 
     def write(
         self, spool: Spool, kept: NDArray[np.bool_], held_out: NDArray[np.bool_], glance: Callable[[], None]
@@ -43,12 +46,14 @@ class VersionWriter:
             if is_kept:
                 (self._validation if is_held_out else self._train).write(line)
                 self._audits["validation" if is_held_out else "train"].add(row, note.findings)
+                self._samples.add(row)
 
     def finish(self, *, valid: bool) -> dict[str, FileReport]:
         for side, audit in self._audits.items():
             write_json(audit.report(), self._outputs / f"{side}_audit_report.json")
         if not valid:
             return {}
+        write_json(self._samples.report(), self._outputs / SAMPLES_FILE)
         files = {"train.jsonl": self._train.finish(), "validation.jsonl": self._validation.finish()}
         return files | ({"changes.jsonl": self._changes.file.finish()} if self._changes else {})
 
