@@ -116,6 +116,40 @@ def test_rows_that_become_equal_are_never_both_learnt_and_asked(tmp_path: Path) 
     assert fixed.rows("validation.jsonl") == []
 
 
+# R84
+def test_a_file_that_is_read_again_to_be_mended_keeps_its_repeats_unless_they_are_to_go(tmp_path: Path) -> None:
+    rows = [record(number) for number in range(20)]
+    content = lines(*rows, rows[3], rows[3], rows[7] | {"title": "Tienda número 7 "})
+    kept = Import(tmp_path / "kept", content, fixers=["pad-ids", "yaml-strings", "trim"])
+    report = kept.run()
+    assert (report.rows, report.train_rows + report.validation_rows) == (23, 23)
+    assert report.problem_counts[ProblemCode.DUPLICATE_EXAMPLE] == 3
+    held_out = [row["id"] for row in kept.rows("validation.jsonl")]
+    assert 3 <= len(held_out) <= 6, "the share that was asked for"
+    assert len(set(held_out)) == len(held_out), "what is held out is asked once"
+    assert not {row["id"] for row in kept.rows("train.jsonl")} & set(held_out), "and is not learnt"
+
+    dropping = Import(tmp_path / "dropped", content, fixers=["pad-ids", "yaml-strings", "trim", "drop-duplicates"])
+    dropped = dropping.run()
+    assert dropped.train_rows + dropped.validation_rows == 20
+    assert dropped.fixes
+    assert dropped.fixes.changes_by_fixer["drop-duplicates"] == 3
+
+
+def test_where_all_mended_rows_are_repeats_all_are_learnt_and_the_report_says_so(tmp_path: Path) -> None:
+    content = lines(*[record(1), record(2)] * 3)
+    mended = Import(tmp_path, content, fixers=["pad-ids", "yaml-strings"])
+    report = mended.run()
+    assert (report.train_rows, report.validation_rows) == (6, 0)
+    assert ProblemCode.SINGLE_GROUP in report.problem_counts
+
+
+def test_repeats_that_stay_count_once_where_a_profile_asks_for_so_many_examples(tmp_path: Path) -> None:
+    profile = {"name": "instruct", "min_examples": 4}
+    refusal = Import(tmp_path, lines(*[record(1), record(2)] * 3), fixers=["pad-ids", "yaml-strings"], profile=profile)
+    assert "there are 2 distinct examples" in str(refusal.refusal())
+
+
 def test_what_an_evaluation_asks_it_asks_once(tmp_path: Path) -> None:
     parent = version_of(questions(5) + TWINS, tmp_path / "parent", evaluation=True)
     fixed = derived(tmp_path / "fixed", [parent], fixers=["trim"], sides="keep", evaluation=True)

@@ -115,11 +115,10 @@ class VersionWork:
     async def _made(self, job: Job, bundle: Bundle) -> Mapping[str, Any]:
         """The result of a job that made a version; its samples are known before anybody hears of it."""
         # Not there where a worker of the release before published, and died before it could tell.
-        for file in bundle.manifest.files:
-            if file.name == SAMPLES_FILE:
-                text = await self._store.get_bytes(file.key, sha256=file.sha256)
-                samples = VersionSamples.model_validate_json(text)
-                await self._database.run(lambda connection: self._records.keep_samples(connection, job.name, samples))
+        if any(file.name == SAMPLES_FILE for file in bundle.manifest.files):
+            file = bundle.manifest.file(SAMPLES_FILE)
+            samples = VersionSamples.model_validate_json(await self._store.get_bytes(file.key, sha256=file.sha256))
+            await self._database.run(lambda connection: self._records.keep_samples(connection, job.name, samples))
         return await self._result(bundle)
 
     async def _result(self, bundle: Bundle) -> Mapping[str, Any]:

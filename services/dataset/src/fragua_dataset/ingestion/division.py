@@ -71,8 +71,10 @@ def divide(clusters: Numbers, strata: Strata, fraction: float) -> Division:
 
     The quotas add up to the share of all rows; where a cluster lies across a border, it goes to the nearer side.
     """
-    if fraction == 0 or len(clusters) == 0:
+    if fraction == 0:
         return Division(np.zeros(len(clusters), np.bool_))
+    if len(clusters) == 0:
+        return Division(np.zeros(0, np.bool_), single_cluster=True)
     first, last = clusters.min(), clusters.max()
     if first == last:
         return Division(np.zeros(len(clusters), np.bool_), single_cluster=True)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.domain.profile import Profile
@@ -142,7 +143,7 @@ def _tell_uncompared(spec: VersionSpec, problems: ProblemLog) -> None:
 
 
 def _count_examples(judge: Judge, spec: VersionSpec, problems: ProblemLog) -> None:
-    examples = int(np.count_nonzero(judge.kept))
+    examples = int(np.count_nonzero(judge.kept)) - judge.repeats
     fewest = max(spec.profile.min_examples, spec.row_filter.min_examples if spec.row_filter else 0)
     if problems.errors == 0 and examples < fewest:
         message = f"there are {examples} distinct examples, expected at least {fewest}"
@@ -159,11 +160,21 @@ def _divide(spec: VersionSpec, ledger: Ledger, judge: Judge, problems: ProblemLo
         return Division(np.zeros(len(ledger), np.bool_))
     clusters = judge.clusters.of_rows(ledger.groups.numbers()[judge.kept])
     strata = ledger.strata.numbers().astype(np.uint16)[judge.kept]
-    division = divide(clusters, strata, spec.validation_fraction)
+    # Repeats that stay are learnt from, and so is whatever must not be divided from them.
+    free = (
+        ~np.isin(clusters, clusters[judge.repeated[judge.kept]]) if judge.repeats else np.ones(len(clusters), np.bool_)
+    )
+    division = divide(clusters[free], strata[free], _share_of(free, spec.validation_fraction))
     if division.single_cluster and problems.errors == 0:
         message = "all examples are one group, so nothing is held out and no evaluation can follow"
         hint = f"give the rows different questions, or different values of {spec.group_field!r}"
         problems.add(None, Flaw("", ProblemCode.SINGLE_GROUP, message, hint))
     held_out = np.zeros(len(ledger), np.bool_)
-    held_out[judge.kept] = division.held_out
+    held_out[np.flatnonzero(judge.kept)[free]] = division.held_out
     return Division(held_out, division.forced)
+
+
+def _share_of(free: NDArray[np.bool_], fraction: float) -> float:
+    """Of the rows that may be held out, so that it is the share of all that was asked for, as long as there are enough."""
+    enough = int(np.count_nonzero(free))
+    return min(fraction * len(free) / enough, (1 + fraction) / 2) if enough else fraction

@@ -36,6 +36,8 @@ class Judge:
         """By row: false for those that are left out of the version."""
         self.repeated: NDArray[np.bool_] = np.zeros(len(ledger), np.bool_)
         """By row: true for those that are equal and all kept."""
+        self.repeats = 0
+        """How many rows that are kept are repeats of another one."""
         self.clusters = Clusters()
         """Of groups that near-repeats tie together."""
         self._spec = spec
@@ -45,11 +47,11 @@ class Judge:
         self._found_elsewhere: NDArray[np.bool_] = np.zeros(len(ledger), np.bool_)
 
     def leave_out_repeats(self) -> None:
-        """Whoever mends a version and does not ask for repeats to go gets as many rows as there were.
+        """Whoever mends rows and does not ask for repeats to go gets as many as there were, of a file that is read again, too.
 
         They are learnt from then: what is held out is asked once, and not what was learnt.
         """
-        mends = self._spec.source == "versions" and bool(self._spec.fixers) and not self._spec.evaluation
+        mends = bool(self._spec.fixers) and not self._spec.evaluation
         drops = not mends or Fixer.DROP_DUPLICATES in self._spec.fixers
         hint = "nothing to do: the repeat is left out"
         if not drops:
@@ -60,6 +62,7 @@ class Judge:
                 self.kept[rows[1:]] = False
             else:
                 self.repeated[rows] = True
+                self.repeats += len(rows) - 1
             for row in rows[1:].tolist():
                 self._tell(row, ProblemCode.DUPLICATE_EXAMPLE, f"the messages are those of {first}", hint)
 
