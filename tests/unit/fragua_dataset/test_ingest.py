@@ -15,7 +15,7 @@ def test_a_good_file_becomes_a_version_with_a_report_that_adds_up(tmp_path: Path
     imported = Import(tmp_path, questions(50))
     report = imported.run()
     assert report.valid
-    assert imported.outputs == {"train.jsonl", "validation.jsonl", "report.json", *AUDITS}
+    assert imported.outputs == {"train.jsonl", "validation.jsonl", "report.json", "samples.json", *AUDITS}
     assert report.rows == report.train_rows + report.validation_rows == 50
     assert report.source.sha256 == hashlib.sha256(questions(50)).hexdigest()
     for name, file in report.files.items():

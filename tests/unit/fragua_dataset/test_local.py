@@ -37,7 +37,12 @@ def test_the_rows_are_written_on_request_only(file: Path, tmp_path: Path) -> Non
     assert validate_file([str(file)]) == 0
     assert {path.name for path in tmp_path.iterdir()} == before
     assert validate_file([str(file), "--out", str(tmp_path / "out")]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"train.jsonl", "validation.jsonl", *AUDITS}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "train.jsonl",
+        "validation.jsonl",
+        "samples.json",
+        *AUDITS,
+    }
 
 
 def test_a_bad_file_is_invalid_and_every_problem_says_where(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from io import BufferedReader, BytesIO
 
 from fragua_dataset.domain.version_spec import VersionSpec
 from fragua_dataset.ingestion.json_rows import parse_row
-from fragua_dataset.ingestion.plain_rows import keys_of_plain_rows
+from fragua_dataset.ingestion.plain_rows import PlainRows
 from fragua_dataset.ingestion.records import Record, too_long
 
 _BLOCK = 256 << 10
@@ -36,10 +36,10 @@ def json_line_keys(text: BufferedReader, spec: VersionSpec) -> Iterator[Record |
     # The C library gives pieces of a block's size back to the system, which hands them out anew by page faults: a third
     # of the time. Having seen one larger piece come and go, it keeps them.
     bytearray(64 * _BLOCK)
-    first_line = 1
+    first_line, plain_rows = 1, PlainRows(spec)
     while block := _next_block(text, spec):
         lines = block if block.endswith(b"\n") else block + b"\n"
-        if keys := keys_of_plain_rows(lines, spec):
+        if keys := plain_rows.keys(lines):
             yield PlainBlock(first_line, keys)
             first_line += len(keys)
         else:

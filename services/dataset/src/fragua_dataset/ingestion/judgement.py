@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -16,14 +17,16 @@ from fragua_dataset.domain.version_spec import Counterpart, Fixer, Tokenizer, Ve
 from fragua_dataset.ingestion.canonical import text_of
 from fragua_dataset.ingestion.division import Clusters
 from fragua_dataset.ingestion.grouping import answer_to
-from fragua_dataset.ingestion.ledger import Ledger, equal_rows
+from fragua_dataset.ingestion.ledger import Ledger, Rows, equal_rows
 from fragua_dataset.ingestion.near_duplicates import NearDuplicates, Pair
 from fragua_dataset.ingestion.problems import Flaw, ProblemLog
+from fragua_dataset.ingestion.records import Place
 from fragua_dataset.ingestion.shapes import example_of_version
 from fragua_dataset.ingestion.spool import Spool, decode_row
 from fragua_dataset.ingestion.versions import Counterparts
 
 _ROWS_AT_ONCE = 256
+_RUNS_AT_ONCE = 1 << 14
 
 T = TypeVar("T")
 
@@ -56,15 +59,27 @@ class Judge:
         hint = "nothing to do: the repeat is left out"
         if not drops:
             hint = "none of them is held out; leave the repeat out with the fixer drop-duplicates"
-        for rows in equal_rows(self._ledger.ids.numbers()):
-            first = self._ledger.place(int(rows[0]))
+        for runs in _batches(equal_rows(self._ledger.ids.numbers()), size=_RUNS_AT_ONCE):
+            repeats = np.concatenate([rows[1:] for rows in runs])
+            firsts = np.repeat([rows[0] for rows in runs], [len(rows) - 1 for rows in runs])
             if drops:
-                self.kept[rows[1:]] = False
+                self.kept[repeats] = False
             else:
-                self.repeated[rows] = True
-                self.repeats += len(rows) - 1
-            for row in rows[1:].tolist():
-                self._tell(row, ProblemCode.DUPLICATE_EXAMPLE, f"the messages are those of {first}", hint)
+                self.repeated[repeats] = self.repeated[firsts] = True
+                self.repeats += len(repeats)
+            self._tell_repeats(repeats, firsts, hint)
+
+    def _tell_repeats(self, repeats: Rows, firsts: Rows, hint: str) -> None:
+        code = ProblemCode.DUPLICATE_EXAMPLE
+
+        def flaw(place: Place, first: Place) -> Flaw:
+            return place.of(Flaw("", code, f"the messages are those of {first}", hint))
+
+        # In order, because what comes later than all that is listed need not be put into words.
+        order = np.argsort(repeats)
+        places = zip(self._ledger.places(repeats[order]), self._ledger.places(firsts[order]), strict=True)
+        for place, first in places:
+            self._problems.add_lazily(place.line, code, partial(flaw, place, first))
 
     def compare_answers(self) -> None:
         """Rows that ask the same and are answered differently."""
@@ -170,7 +185,7 @@ class Judge:
         self._problems.add(place.line, place.of(Flaw("", code, message, hint)))
 
 
-def _batches(rows: Iterable[T]) -> Iterator[list[T]]:
+def _batches(rows: Iterable[T], size: int = _ROWS_AT_ONCE) -> Iterator[list[T]]:
     waiting = iter(rows)
-    while batch := list(islice(waiting, _ROWS_AT_ONCE)):
+    while batch := list(islice(waiting, size)):
         yield batch

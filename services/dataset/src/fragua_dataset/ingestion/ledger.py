@@ -48,6 +48,10 @@ class Column:
         self._flush()
         return int.from_bytes(os.pread(self._file.fileno(), _WIDTH, _WIDTH * row), sys.byteorder)
 
+    def at(self, rows: Rows) -> Numbers:
+        """Those of some rows, as a copy."""
+        return self.numbers()[rows]
+
     def numbers(self) -> Numbers:
         """All of them, mapped from the file for as long as they are held: what was looked at counts as memory."""
         self._flush()
@@ -97,6 +101,12 @@ class Ledger:
 
     def place(self, row: int) -> Place:
         return Place(self._lines[row], self._indexes[row] if len(self._indexes) else None)
+
+    def places(self, rows: Rows) -> list[Place]:
+        lines = self._lines.at(rows).tolist()
+        if not len(self._indexes):
+            return [*map(Place, lines)]
+        return [*map(Place, lines, self._indexes.at(rows).tolist())]
 
     def close(self) -> None:
         for column in (self.ids, self._lines, self._indexes, self.groups, self.strata, self.held_out, self.asked):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fragua_dataset.domain.problems import Problem, ProblemCode, Severity
@@ -29,24 +30,28 @@ class ProblemLog:
 
     def __init__(self, profile: Profile) -> None:
         self.counts: Counter[ProblemCode] = Counter()
+        self._added = 0
         self._severity = profile.severity
         self._listed: dict[Severity, list[tuple[int, int, Flaw]]] = {severity: [] for severity in Severity}
         """Heaps with the last line on top, to be pushed out by an earlier one: problems come in any order."""
 
     def add(self, line: int | None, flaw: Flaw) -> None:
-        severity = self._severity(flaw.code)
+        self.add_lazily(line, flaw.code, lambda: flaw)
+
+    def add_lazily(self, line: int | None, code: ProblemCode, flaw: Callable[[], Flaw]) -> None:
+        """`flaw` is not asked for where it would not be listed."""
+        severity = self._severity(code)
         if severity is None:
             return
-        self.counts[flaw.code] += 1
+        self.counts[code] += 1
+        self._added += 1
         listed = self._listed[severity]
         # What is said of the whole file counts as line 0, so that nothing pushes it out.
-        place = (-(line or 0), -self.counts.total())
-        if len(listed) >= MAX_LISTED and place < listed[0][:2]:
-            return
+        place = (-(line or 0), -self._added)
         if len(listed) < MAX_LISTED:
-            heapq.heappush(listed, (*place, flaw))
-        else:
-            heapq.heapreplace(listed, (*place, flaw))
+            heapq.heappush(listed, (*place, flaw()))
+        elif place > listed[0][:2]:
+            heapq.heapreplace(listed, (*place, flaw()))
 
     def weighs(self, code: ProblemCode) -> bool:
         """False: nobody wants to know, so nobody need look."""

@@ -17,7 +17,7 @@ from fragua_platform.errors import InvalidInput
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-_BUFFER = 1 << 18
+_BUFFER = 1 << 20
 
 
 class SourceFile:

@@ -32,6 +32,7 @@ class VersionWriter:
         self._changes = ChangeLog(self._file("changes.jsonl")) if spec.fixers else None
         self._audits = {"train": Audit(spec.profile.record), "validation": Audit(spec.profile.record)}
         self._samples = SampleCounter()
+        (outputs / SAMPLES_FILE).unlink(missing_ok=True)
 
     def write(
         self, spool: Spool, kept: NDArray[np.bool_], held_out: NDArray[np.bool_], glance: Callable[[], None]
