@@ -110,6 +110,22 @@ async def test_the_same_bytes_may_be_put_again(store: ArtifactStore, tmp_path: P
     assert await store.put_file("large", tmp_path / "large") == large
 
 
+async def test_a_file_is_handed_over_and_may_be_deleted(store: ArtifactStore, tmp_path: Path) -> None:
+    content = a_file(tmp_path / "original", MIB).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    for _ in range(2):
+        source = a_file(tmp_path / "subida", MIB)
+        assert await store.move_file("subidas/uno", source, sha256=digest) == ArtifactRef("subidas/uno", MIB, digest)
+        source.unlink()
+    assert await store.get_bytes("subidas/uno", sha256=digest) == content
+    with pytest.raises(AlreadyExists):
+        other = a_file(tmp_path / "otra", MIB, seed=1)
+        await store.move_file("subidas/uno", other, sha256=hashlib.sha256(other.read_bytes()).hexdigest())
+    assert await store.get_bytes("subidas/uno", sha256=digest) == content
+    with pytest.raises(InvalidInput):
+        await store.move_file("subidas/dos", tmp_path / "nada", sha256=digest)
+
+
 async def test_other_bytes_never_replace_an_object(store: ArtifactStore, place: ArtifactPlace, tmp_path: Path) -> None:
     ref = await store.put_bytes("key", b"first")
 

@@ -60,6 +60,9 @@ class LocalArtifactStore:
     async def put_file(self, key: str, source: Path) -> ArtifactRef:
         return await asyncio.to_thread(self._put, key, lambda: open_source(source))
 
+    async def move_file(self, key: str, source: Path, *, sha256: str) -> ArtifactRef:
+        return await asyncio.to_thread(self._move, key, source, sha256)
+
     async def put_bytes(self, key: str, content: bytes) -> ArtifactRef:
         return await asyncio.to_thread(self._put, key, lambda: BytesIO(content))
 
@@ -107,14 +110,35 @@ class LocalArtifactStore:
         with self._incoming_file() as temporary:
             with open_content() as content, disk_errors(key):
                 ref = _write_durably(key, content, temporary)
-            try:
-                with disk_errors(key):
-                    self._make_folders(path.parent)
-                    os.link(temporary, path)
-                    _sync_directory(path.parent)
-            except AlreadyExists:
-                check_same(self._taken(key), ref)
+            self._publish(temporary, path, ref)
         return ref
+
+    def _move(self, key: str, source: Path, sha256: str) -> ArtifactRef:
+        path = self._path(key)
+        self._check_present()
+        with open_source(source) as file, disk_errors(key):
+            os.fsync(file.fileno())
+            ref = ArtifactRef(key, os.fstat(file.fileno()).st_size, sha256)
+        with self._incoming_file() as temporary:
+            try:
+                os.link(source, temporary)
+            except OSError:
+                # It lies on another file system, or on one that knows no links.
+                ref = self._put(key, lambda: open_source(source))
+                if ref.sha256 != sha256:
+                    raise Corrupted(f"{source} has sha256 {ref.sha256} instead of {sha256}") from None
+                return ref
+            self._publish(temporary, path, ref)
+        return ref
+
+    def _publish(self, temporary: Path, path: Path, ref: ArtifactRef) -> None:
+        try:
+            with disk_errors(ref.key):
+                self._make_folders(path.parent)
+                os.link(temporary, path)
+                _sync_directory(path.parent)
+        except AlreadyExists:
+            check_same(self._taken(ref.key), ref)
 
     def _taken(self, key: str) -> ArtifactRef:
         try:

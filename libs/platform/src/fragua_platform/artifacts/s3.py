@@ -92,6 +92,12 @@ class S3ArtifactStore:
             del head
             return await self._put_in_parts(key, file)
 
+    async def move_file(self, key: str, source: Path, *, sha256: str) -> ArtifactRef:
+        ref = await self.put_file(key, source)
+        if ref.sha256 != sha256:
+            raise Corrupted(f"{source} has sha256 {ref.sha256} instead of {sha256}")
+        return ref
+
     async def put_bytes(self, key: str, content: bytes) -> ArtifactRef:
         check_key(key)
         ref = ArtifactRef(key, len(content), hashlib.sha256(content).hexdigest())

@@ -34,6 +34,13 @@ class ArtifactStore(Protocol):
         """Store a file, streamed (multipart on S3); memory use does not grow with its size."""
         ...
 
+    async def move_file(self, key: str, source: Path, *, sha256: str) -> ArtifactRef:
+        """Store a file that its only writer hands over, and whose digest it took on the way; copied only where it must be.
+
+        Nobody may write to `source` any more; deleting it is fine.
+        """
+        ...
+
     async def put_bytes(self, key: str, content: bytes) -> ArtifactRef:
         """Store a small object such as a manifest."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,13 +79,14 @@ class Uploads:
         _check(announced)
         parts = UploadParts(self._store, announced.dataset, announced.request_id)
         with disk_errors(str(self._directory)), own_workplace(self._directory) as place:
-            with closing(_IncomingFile(place / "file", self._limit, announced.size)) as file:
+            async with aclosing(_IncomingFile(place / "file", self._limit, announced.size)) as file:
                 try:
                     if announced.resumable:
                         await self._take_and_keep(chunks, file, announced, parts)
                     else:
                         async for chunk in chunks:
                             await file.write(chunk)
+                        await file.settle()
                     _hold_to_announcement(announced, file)
                 except (InvalidInput, LimitExceeded):
                     if announced.resumable:
@@ -93,7 +94,7 @@ class Uploads:
                         await parts.discard()
                     raise
             key = f"uploads/{announced.dataset.split('/')[1]}/{file.sha256}"
-            ref = await self._store.put_file(key, file.path)
+            ref = await self._store.move_file(key, file.path, sha256=file.sha256)
         if announced.resumable:
             await parts.discard()
         return SourceObject(key=ref.key, size=ref.size, sha256=ref.sha256)
@@ -125,6 +126,7 @@ class Uploads:
                 unkept += chunk
                 if len(unkept) >= PART_BYTES:
                     await self._keep(file, unkept, parts)
+            await file.settle()
         except BaseException:
             # A client that went away cancels us; what it sent is worth the little time all the same.
             await self._keep_rest(file, unkept, parts)
@@ -162,7 +164,7 @@ class Uploads:
 
 
 class _IncomingFile:
-    """Counted and hashed while it is written."""
+    """Counted and hashed while it is written; the next chunk may arrive meanwhile."""
 
     def __init__(self, path: Path, limit: int, announced_size: int | None) -> None:
         self.path = path
@@ -170,10 +172,12 @@ class _IncomingFile:
         self._limit = limit
         self._announced_size = announced_size
         self._digest = hashlib.sha256()
-        self._file = path.open("wb")
+        self._file = path.open("wb", buffering=0)
+        self._writing: asyncio.Future[None] | None = None
 
     @property
     def sha256(self) -> str:
+        """Of what has settled."""
         return self._digest.hexdigest()
 
     async def write(self, chunk: bytes) -> None:
@@ -182,14 +186,25 @@ class _IncomingFile:
         if self._announced_size is not None and self.size + len(chunk) > self._announced_size:
             problem = Violation("header.size_bytes", f"{self._announced_size} bytes were announced, and more came")
             raise InvalidInput(problem.description, violations=[problem], reason="UPLOAD_REFUSED")
-        await asyncio.to_thread(self._write, chunk)
+        await self.settle()
+        self.size += len(chunk)
+        self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, chunk))
+
+    async def settle(self) -> None:
+        """Wait until what was given is written; whoever stops waiting leaves it to be written."""
+        if self._writing:
+            await asyncio.shield(self._writing)
 
     def _write(self, chunk: bytes) -> None:
-        self._file.write(chunk)
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[self._file.write(rest) :]
         self._digest.update(chunk)
-        self.size += len(chunk)
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
+        if self._writing:
+            # What became of it was told to whoever gave it, or nobody asks any more.
+            await asyncio.gather(self._writing, return_exceptions=True)
         self._file.close()
 
 
