@@ -275,6 +275,7 @@ def test_an_archive_may_not_hold_more_than_its_limit(tmp_path: Path) -> None:
         (questions(3).decode().encode("utf-16-le"), "UNSUPPORTED_ENCODING", "UTF-16LE"),
         (questions(3).decode().encode("utf-16-be"), "UNSUPPORTED_ENCODING", "UTF-16BE"),
         (gzip.compress("[]".encode("utf-32")), "UNSUPPORTED_ENCODING", "UTF-32"),
+        (questions(3).decode().encode("mac_roman"), "UNSUPPORTED_ENCODING", "iconv -f MACINTOSH -t UTF-8"),
         (questions(3).decode().encode("cp1252"), "UNSUPPORTED_ENCODING", "iconv -f WINDOWS-1252 -t UTF-8"),
         (as_csv(ROWS, ";").decode().encode("latin-1"), "UNSUPPORTED_ENCODING", "¿Cuánto es 0"),
         (questions(3).decode().encode("mac-roman"), "UNSUPPORTED_ENCODING", "UTF-8"),

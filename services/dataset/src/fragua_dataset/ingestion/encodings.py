@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from fragua_platform.errors import InvalidData
 
 _NON_ASCII = re.compile(rb"[\x80-\xff]")
+_COMMON = frozenset("áéíóúüñçàèìòùâêîôûäöÁÉÍÓÚÜÑÇ¿¡")
 _ENOUGH_TO_JUDGE = 2
 """Fewer broken characters may be an accident, which is told at its row."""
+
+
+class _Encoding(NamedTuple):
+    name: str
+    codec: str
+    iconv: str
+
+
+_WINDOWS_1252 = _Encoding("Windows-1252 or Latin-1", "cp1252", "WINDOWS-1252")
+_MAC_ROMAN = _Encoding("Mac Roman", "mac_roman", "MACINTOSH")
 
 
 def refuse_other_encodings(sample: bytes) -> None:
@@ -22,22 +34,22 @@ def refuse_other_encodings(sample: bytes) -> None:
     others = list(found)
     if len(others) + 1 < _ENOUGH_TO_JUDGE or any(_is_utf8_character(start) for start in others):
         return
-    if _may_be_windows_1252(sample):
-        raise _other_encoding("Windows-1252 or Latin-1", "WINDOWS-1252", f"So read it says {_excerpt(sample)}.")
+    if likely := _likely_encoding(sample):
+        raise _other_encoding(likely.name, likely.iconv, f"So read it says {_excerpt(sample, likely)}.")
     raise _other_encoding("an encoding that is not UTF-8, or no text at all", "ENCODING")
 
 
 def guess_at(row: bytes) -> str:
     """What a row may be that is not UTF-8."""
-    if _may_be_windows_1252(row):
-        return f"as Windows-1252 or Latin-1 it reads {_excerpt(row)}"
-    return "it may be Mac Roman, UTF-16 or no text at all"
+    if likely := _likely_encoding(row):
+        return f"as {likely.name} it reads {_excerpt(row, likely)}"
+    return "it may be UTF-16 or no text at all"
 
 
-def _excerpt(text: bytes) -> str:
+def _excerpt(text: bytes, encoding: _Encoding) -> str:
     """A few words around the first character that is not ASCII."""
     place = next(match.start() for match in _NON_ASCII.finditer(text))
-    words = text[max(0, place - 12) : place + 12].decode("cp1252", "replace")
+    words = text[max(0, place - 12) : place + 12].decode(encoding.codec, "replace")
     return repr(" ".join(words.split()))
 
 
@@ -64,12 +76,21 @@ def _is_utf8_character(start: bytes) -> bool:
     return False
 
 
-def _may_be_windows_1252(text: bytes) -> bool:
+def _likely_encoding(text: bytes) -> _Encoding | None:
+    """Mac Roman where more of its characters are such as people write; Windows-1252 wherever it can be."""
+    others = b"".join(_NON_ASCII.findall(text))
+    common_as_mac = _count_common(others, _MAC_ROMAN)
+    if common_as_mac > max(_count_common(others, _WINDOWS_1252), len(others) // 2):
+        return _MAC_ROMAN
     try:
-        text.decode("cp1252")
+        text.decode(_WINDOWS_1252.codec)
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
+    return _WINDOWS_1252
+
+
+def _count_common(text: bytes, encoding: _Encoding) -> int:
+    return sum(character in _COMMON for character in text.decode(encoding.codec, "replace"))
 
 
 def _other_encoding(description: str, name: str, quotation: str = "") -> InvalidData:
