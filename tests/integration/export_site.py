@@ -89,11 +89,14 @@ class ExportSite:
     datasets: Datasets
     service: Service
     resources: Resources
+    settings: ExporterSettings
     folder: Path
 
-    async def order(self, **fields: Any) -> exporter_pb2.Export:
+    async def order(self, request_id: str = "", **fields: Any) -> exporter_pb2.Export:
         request = exporter_service_pb2.CreateExportRequest(
-            parent=BRANCH, export=exporter_pb2.Export(adapter=ADAPTER, **fields), request_id=uuid.uuid4().hex
+            parent=BRANCH,
+            export=exporter_pb2.Export(adapter=ADAPTER, **fields),
+            request_id=request_id or uuid.uuid4().hex,
         )
         created: exporter_pb2.Export = await self.stub.CreateExport(request)
         return created
@@ -128,9 +131,10 @@ class ExportSite:
 
 
 @asynccontextmanager
-async def export_site(folder: Path, base: Path, adapter: Path) -> AsyncIterator[ExportSite]:
+async def export_site(folder: Path, base: Path, adapter: Path, **settled: Any) -> AsyncIterator[ExportSite]:
+    """`settled` are settings of the service. Entered again, also after kill -9, everything is still there."""
     dataset = folder / "dataset"
-    dataset.mkdir()
+    dataset.mkdir(exist_ok=True)
     row = {"id": "r1", "messages": [{"role": "user", "content": "¿Dos?"}, {"role": "assistant", "content": "Sí."}]}
     for name in ("train.jsonl", "validation.jsonl"):
         (dataset / name).write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
@@ -154,14 +158,14 @@ async def export_site(folder: Path, base: Path, adapter: Path) -> AsyncIterator[
     ]
     async with GrpcServer(others, port=free_port(), drain_seconds=0) as neighbours:
         settings = ExporterSettings.model_validate(
-            {"data_dir": folder, "trainer_endpoint": neighbours.target, "dataset_endpoint": neighbours.target}
+            {"data_dir": folder, "trainer_endpoint": neighbours.target, "dataset_endpoint": neighbours.target} | settled
         )
         async with open_resources(DEFINITION, settings) as resources:
             service = build(settings, resources)
             async with GrpcServer(service.api, port=free_port(), drain_seconds=0) as server:
                 channel = open_channel(server.target)
                 stub = exporter_service_pb2_grpc.ExporterServiceStub(channel)
-                yield ExportSite(stub, trainer, datasets, service, resources, folder)
+                yield ExportSite(stub, trainer, datasets, service, resources, settings, folder)
                 await channel.close(None)
 
 

@@ -160,6 +160,8 @@ async def _name_datasets(suite: Suite, ordered: exporter_pb2.Export, importance:
 
 async def _conclude(session: Session, export: exporter_pb2.Export) -> None:
     session.output.say(f"{export.name} [green]succeeded[/green] {seconds_taken(export.status)}")
+    if export.reused:
+        session.output.say(f"[dim]an earlier attempt had finished: {', '.join(export.reused)}[/dim]")
     files, checks = export.files, [file.verification for file in export.files]
     columns = {
         "FILE": [file.artifact.key.rpartition("/")[2] for file in files],

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from fragua_exporter.domain.export_order import ResolvedOrder, export_prefix
-from fragua_exporter.domain.exported_file import ExportedFile
+from fragua_exporter.domain.exported_file import REUSED, ExportedFile
 from fragua_platform.artifacts.bundle import fetch_bundle, find_bundle, publish_bundle
 from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.artifacts.store import ArtifactStore
@@ -59,6 +59,9 @@ class ExportWork:
 
     async def publish(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
         provenance = {"export": job.name, "attempt": str(job.attempt)}
+        # In the manifest, so that it is told even where this worker dies before it can tell anything.
+        if reused := _read_reused(directory):
+            provenance["reused"] = json.dumps(reused)
         bundle = await publish_bundle(self._store, export_prefix(job.name), directory.outputs, provenance)
         return await self._result(bundle)
 
@@ -76,6 +79,7 @@ class ExportWork:
         return {
             "bundle": bundle.model_dump(mode="json"),
             "files": [exported.model_dump(mode="json") for exported in files],
+            "reused": json.loads(bundle.manifest.provenance.get("reused", "[]")),
         }
 
     def record_metrics(self, connection: Connection, job: Job, step: int, metrics: Mapping[str, float]) -> None:
@@ -90,3 +94,15 @@ def bundle_of(job: Job) -> Bundle | None:
 def files_of(job: Job) -> list[ExportedFile]:
     """The GGUF files with what was measured on each; empty unless the export succeeded."""
     return [ExportedFile.model_validate(entry) for entry in job.result.get("files", ())]
+
+
+def reused_of(job: Job) -> list[str]:
+    """What the attempt that finished had not to do again; empty unless the export succeeded."""
+    return list(job.result.get("reused", ()))
+
+
+def _read_reused(directory: JobDirectory) -> list[str]:
+    try:
+        return list(json.loads((directory.root / REUSED).read_text("utf-8")))
+    except FileNotFoundError:
+        return []

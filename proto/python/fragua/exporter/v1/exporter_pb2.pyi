@@ -35,7 +35,7 @@ QUANTIZATION_Q4_K_M: Quantization
 QUANTIZATION_Q4_0: Quantization
 
 class Export(_message.Message):
-    __slots__ = ("name", "adapter", "quantizations", "system_prompt", "probe_prompt", "merged_model", "adapter_gguf", "parameters", "license", "importance_dataset", "task_dataset", "task_rows", "status", "files", "bundle", "signatures", "publications")
+    __slots__ = ("name", "adapter", "quantizations", "system_prompt", "probe_prompt", "merged_model", "adapter_gguf", "parameters", "license", "importance_dataset", "task_dataset", "task_rows", "status", "files", "bundle", "signatures", "publications", "reused")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_FIELD_NUMBER: _ClassVar[int]
     QUANTIZATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +53,7 @@ class Export(_message.Message):
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     SIGNATURES_FIELD_NUMBER: _ClassVar[int]
     PUBLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    REUSED_FIELD_NUMBER: _ClassVar[int]
     name: str
     adapter: str
     quantizations: _containers.RepeatedScalarFieldContainer[Quantization]
@@ -70,7 +71,8 @@ class Export(_message.Message):
     bundle: _artifact_pb2.Bundle
     signatures: _containers.RepeatedCompositeFieldContainer[ExportSignature]
     publications: _containers.RepeatedCompositeFieldContainer[OllamaPublication]
-    def __init__(self, name: _Optional[str] = ..., adapter: _Optional[str] = ..., quantizations: _Optional[_Iterable[_Union[Quantization, str]]] = ..., system_prompt: _Optional[str] = ..., probe_prompt: _Optional[str] = ..., merged_model: _Optional[bool] = ..., adapter_gguf: _Optional[bool] = ..., parameters: _Optional[_Union[SamplingParameters, _Mapping]] = ..., license: _Optional[str] = ..., importance_dataset: _Optional[str] = ..., task_dataset: _Optional[str] = ..., task_rows: _Optional[int] = ..., status: _Optional[_Union[_job_pb2.JobStatus, _Mapping]] = ..., files: _Optional[_Iterable[_Union[ExportFile, _Mapping]]] = ..., bundle: _Optional[_Union[_artifact_pb2.Bundle, _Mapping]] = ..., signatures: _Optional[_Iterable[_Union[ExportSignature, _Mapping]]] = ..., publications: _Optional[_Iterable[_Union[OllamaPublication, _Mapping]]] = ...) -> None: ...
+    reused: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., adapter: _Optional[str] = ..., quantizations: _Optional[_Iterable[_Union[Quantization, str]]] = ..., system_prompt: _Optional[str] = ..., probe_prompt: _Optional[str] = ..., merged_model: _Optional[bool] = ..., adapter_gguf: _Optional[bool] = ..., parameters: _Optional[_Union[SamplingParameters, _Mapping]] = ..., license: _Optional[str] = ..., importance_dataset: _Optional[str] = ..., task_dataset: _Optional[str] = ..., task_rows: _Optional[int] = ..., status: _Optional[_Union[_job_pb2.JobStatus, _Mapping]] = ..., files: _Optional[_Iterable[_Union[ExportFile, _Mapping]]] = ..., bundle: _Optional[_Union[_artifact_pb2.Bundle, _Mapping]] = ..., signatures: _Optional[_Iterable[_Union[ExportSignature, _Mapping]]] = ..., publications: _Optional[_Iterable[_Union[OllamaPublication, _Mapping]]] = ..., reused: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SamplingParameters(_message.Message):
     __slots__ = ("temperature", "top_p", "top_k", "num_ctx")

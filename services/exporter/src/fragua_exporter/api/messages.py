@@ -13,7 +13,7 @@ from fragua_exporter.domain.modelfile import check_texts
 from fragua_exporter.domain.publication import Publication
 from fragua_exporter.domain.signature import ExportVerification
 from fragua_exporter.domain.size_estimate import ExportEstimate
-from fragua_exporter.work import bundle_of, files_of
+from fragua_exporter.work import bundle_of, files_of, reused_of
 from fragua_platform.artifacts.manifest import Bundle
 from fragua_platform.errors import InvalidInput, Violation
 from fragua_platform.jobs.events import status_to_message
@@ -87,6 +87,7 @@ def export_to_message(record: ExportRecord) -> exporter_pb2.Export:
             for each in record.signatures
         ],
         publications=[publication_to_message(each) for each in record.publications],
+        reused=reused_of(job),
     )
 
 

@@ -14,9 +14,10 @@ def convert(job: JobDirectory, reporter: Reporter) -> None:
 
     from fragua_exporter.conversion.checkout import find_converter
     from fragua_exporter.conversion.export import export
+    from fragua_exporter.conversion.hand_over import carried_bytes
 
     torch.set_num_threads(threads)
-    export(job, reporter, find_converter(os.environ))
+    export(job, reporter, find_converter(os.environ), carried_bytes(os.environ))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fragua_exporter.conversion.documents import PROVENANCE, ExportFacts, PublishedFile, read_facts, write_documents
+from fragua_exporter.conversion.hand_over import JOURNAL, HandOver, take_over
 from fragua_exporter.conversion.modelfile import make_modelfile
 from fragua_exporter.conversion.preflight import Preflight, check_disk, check_inputs
 from fragua_exporter.conversion.products import (
@@ -20,16 +21,17 @@ from fragua_exporter.conversion.products import (
     convert_base,
     gguf_files,
     intermediate_file,
+    intermediate_is_unproven,
     merge,
     merged_configuration,
     remove_intermediates,
     stop_if_asked,
 )
 from fragua_exporter.conversion.reference import Reference, run_reference
-from fragua_exporter.conversion.steps import Steps, digest_of_inputs
+from fragua_exporter.conversion.steps import Steps, digest_of_inputs, nobody_listens
 from fragua_exporter.conversion.verification import Verification, verify, verify_merged_model
 from fragua_exporter.domain.export_spec import Quantization
-from fragua_exporter.domain.exported_file import ExportedFile
+from fragua_exporter.domain.exported_file import REUSED, ExportedFile
 from fragua_exporter.domain.history import History, TrainingFacts
 from fragua_platform.jobs.engine import JobDirectory, Reporter
 
@@ -37,10 +39,13 @@ _TOOLS = ("fragua-exporter", "gguf", "llama-cpp-python", "torch", "transformers"
 _INFO = "export_info.json"
 
 
-def export(job: JobDirectory, reporter: Reporter, converter: Path | None = None) -> None:
+def export(
+    job: JobDirectory, reporter: Reporter, converter: Path | None = None, carried_bytes: int | None = None
+) -> None:
     """Running it again on the same directory ends in the same files; what is finished is not made again.
 
-    `converter` is a llama.cpp checkout's own, for architectures that are not ours.
+    `converter` is a llama.cpp checkout's own, for architectures that are not ours. `carried_bytes` is how much of what is
+    finished is handed over for an attempt elsewhere; None for nothing at all.
     """
     # Files are born outside of `outputs` and move there proven: what lies in `outputs` may be published.
     unproven = job.root / "unproven"
@@ -50,10 +55,14 @@ def export(job: JobDirectory, reporter: Reporter, converter: Path | None = None)
     reporter.progress("preflight", 0, 1, "reading base and adapter")
     preflight = check_inputs(job, converter)
     training, history = read_facts(job.inputs)
+    journal = job.root / JOURNAL
+    take_over(job, journal, unproven)
     settings = {"spec": preflight.spec.model_dump(mode="json"), "tools": tools()}
-    steps = Steps.resume(job.root / "steps.json", unproven, digest_of_inputs(job.inputs, settings))
+    inputs = digest_of_inputs(job.inputs, settings, aside=job.inputs / "checkpoint")
+    hand_over = nobody_listens if carried_bytes is None else HandOver(job, reporter, carried_bytes)
+    steps = Steps.resume(journal, unproven, inputs, hand_over)
     check_disk(job.root, preflight, steps.finished_bytes)
-    reporter.progress("preflight", 1, 1, f"{len(preflight.adapter.updates)} matrices to merge")
+    reporter.progress("preflight", 1, 1, f"{len(preflight.adapter.updates)} matrices to merge{_reused(steps)}")
 
     merge(preflight, steps, reporter)
     convert_and_quantize(job, preflight, steps, reporter)
@@ -66,6 +75,8 @@ def export(job: JobDirectory, reporter: Reporter, converter: Path | None = None)
     info.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", "utf-8")
     write_documents(unproven, gather_facts(preflight, steps, document, training, history))
     reporter.progress("signing", 1, 1, f"{PROVENANCE} names every file")
+    # Beside the outputs, which are the same whoever finished what.
+    (job.root / REUSED).write_text(json.dumps(steps.reused), "utf-8")
     # The description goes last: its presence tells that the files beside it are complete and proven.
     move_files(unproven, job.outputs, last=_INFO)
     unproven.rmdir()
@@ -77,25 +88,30 @@ def prove(job: JobDirectory, preflight: Preflight, steps: Steps, reporter: Repor
     folder, adapter = steps.directory / MERGED, adapter_file(preflight, steps)
     prove_folder = preflight.spec.merged_model and not _is_proven(steps, merged_configuration(steps))
     intermediate = intermediate_file(steps)
-    prove_intermediate = steps.find(intermediate) is not None and not _is_proven(steps, intermediate)
+    prove_intermediate = intermediate_is_unproven(preflight, steps)
     prove_adapter = preflight.spec.adapter_gguf and not _is_proven(steps, adapter)
     base = convert_base(preflight, steps, reporter) if prove_adapter else base_file(steps)
+
+    def keep(file: Path, verification: dict[str, Any]) -> None:
+        steps.learn(file, verification=verification)
+        steps.reach_milestone()
+
     if files or prove_folder or prove_adapter or prove_intermediate:
         reporter.progress("verifying", 0, 0, "running the merged model in transformers")
         reference = make_reference(job, preflight)
         if prove_folder:
             reporter.progress("verifying", 0, 0, f"running {MERGED} in transformers")
             check = verify_merged_model(folder, preflight.spec.limit(_precision(preflight)), reference)
-            steps.learn(merged_configuration(steps), verification={"logits": check.as_document()})
+            keep(merged_configuration(steps), {"logits": check.as_document()})
         if prove_adapter:
             reporter.progress("verifying", 0, 0, f"running {adapter.name} in llama.cpp")
             [(_, verification)] = verify_files(preflight, {Quantization.F16: base}, reference, reporter, adapter)
-            steps.learn(adapter, verification=verification.as_document())
+            keep(adapter, verification.as_document())
         if prove_intermediate:
             [(_, verification)] = verify_files(preflight, {Quantization.F16: intermediate}, reference, reporter)
-            steps.learn(intermediate, verification=verification.as_document())
+            keep(intermediate, verification.as_document())
         for quantization, verification in verify_files(preflight, files, reference, reporter):
-            steps.learn(files[quantization], verification=verification.as_document())
+            keep(files[quantization], verification.as_document())
     remove_intermediates(steps)
 
 
@@ -214,6 +230,10 @@ def move_files(source: Path, target: Path, last: str = "") -> None:
     for path in sorted(found, reverse=True):
         if path.is_dir():
             path.rmdir()
+
+
+def _reused(steps: Steps) -> str:
+    return f"; goes on with {', '.join(steps.reused)}" if steps.reused else ""
 
 
 def _is_proven(steps: Steps, file: Path) -> bool:

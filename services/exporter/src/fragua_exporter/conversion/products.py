@@ -17,7 +17,7 @@ from fragua_exporter.conversion.merge import Adapter
 from fragua_exporter.conversion.merged_model import write_merged_model
 from fragua_exporter.conversion.preflight import Preflight
 from fragua_exporter.conversion.quantize import BLOCK_TYPES, fallbacks, quantize
-from fragua_exporter.conversion.steps import Steps
+from fragua_exporter.conversion.steps import Effort, Steps
 from fragua_exporter.conversion.writer import main_type, write_gguf_files
 from fragua_exporter.domain.export_spec import Quantization
 from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
@@ -42,6 +42,14 @@ def intermediate_file(steps: Steps) -> Path:
     """What the formats below 8 bits are made from when no better file is asked for. Proven like the others: so close as
     it must be to the trained model, no fault of the conversion hides in the loss of their few bits."""
     return steps.directory / _INTERMEDIATE
+
+
+def intermediate_is_unproven(preflight: Preflight, steps: Steps) -> bool:
+    """Whether there are files whose source nobody has held against the trained model yet."""
+    if not preflight.quantized or preflight.quantizer_source is not None:
+        return False
+    entry = steps.recall(intermediate_file(steps))
+    return entry is None or "verification" not in entry.facts
 
 
 def remove_intermediates(steps: Steps) -> None:
@@ -70,10 +78,12 @@ def merge(preflight: Preflight, steps: Steps, reporter: Reporter) -> None:
             steps.finish(file)
         # Goes last: its entry tells that the others are there.
         steps.finish(merged_configuration(steps), beside=sorted(file.name for file in beside))
+        steps.reach_milestone()
     file = adapter_file(preflight, steps)
     if preflight.spec.adapter_gguf and not steps.find(file):
         write_adapter(file, preflight.plan, preflight.adapter)
         steps.finish(file)
+        steps.reach_milestone()
 
 
 def convert_and_quantize(job: JobDirectory, preflight: Preflight, steps: Steps, reporter: Reporter) -> None:
@@ -83,19 +93,21 @@ def convert_and_quantize(job: JobDirectory, preflight: Preflight, steps: Steps, 
     wanted = {quantization: file for quantization, file in files.items() if quantization not in BLOCK_TYPES}
     source = wanted.get(preflight.quantizer_source) if preflight.quantizer_source else intermediate_file(steps)
     assert source is not None
-    if to_quantize and preflight.quantizer_source is None:
+    if preflight.quantizer_source is None and (to_quantize or intermediate_is_unproven(preflight, steps)):
         wanted[Quantization.F16] = source
     missing = {quantization: file for quantization, file in wanted.items() if not steps.find(file)}
     if missing:
         convert(preflight, missing, reporter)
         for quantization, file in missing.items():
             steps.finish(file, fallback_tensors=_fallbacks(preflight, quantization, file))
+        steps.reach_milestone()
     importance = _importance(job, preflight, steps, reporter) if to_quantize else None
     for quantization in to_quantize:
         target = files[quantization]
         on_tensor = _quantized_tensors(target, reporter)
         quantize(source, target, quantization, torch.get_num_threads(), on_tensor, importance)
-        steps.finish(target, fallback_tensors=_fallbacks(preflight, quantization, target))
+        steps.finish(target, Effort.COMPUTING, fallback_tensors=_fallbacks(preflight, quantization, target))
+        steps.reach_milestone()
 
 
 def convert_base(preflight: Preflight, steps: Steps, reporter: Reporter) -> Path:
@@ -103,7 +115,7 @@ def convert_base(preflight: Preflight, steps: Steps, reporter: Reporter) -> Path
     if not steps.find(file):
         unchanged = Adapter(preflight.adapter.rank, preflight.adapter.scale, updates={})
         convert(preflight, {Quantization.F16: file}, reporter, unchanged, phase="verifying")
-        steps.finish(file)
+        steps.finish(file, Effort.NONE)
     return file
 
 
@@ -195,7 +207,8 @@ def _importance(job: JobDirectory, preflight: Preflight, steps: Steps, reporter:
             file,
             on_conversation,
         )
-        steps.finish(file)
+        steps.finish(file, Effort.COMPUTING)
+        steps.reach_milestone()
     return file
 
 

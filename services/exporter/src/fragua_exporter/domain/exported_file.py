@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from fragua_exporter.domain.export_spec import Quantization
 
+REUSED = "reused.json"
+"""In a job directory: what the attempt that finished had not to do again, as texts for people."""
+
 
 class ExportedFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

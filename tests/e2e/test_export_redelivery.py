@@ -1,0 +1,74 @@
+"""An export whose worker dies in every step: another one, on another machine, goes on and ends with the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.process import REPOSITORY
+from tests.tiny_models import make_tiny_llama
+from tests.unit.fragua_exporter.adapters import make_adapter
+
+PAPERS = {"export_info.json", "README.md", "bom.cdx.json", "provenance.intoto.json"}
+"""They name the export that they belong to."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_adapter(make_tiny_llama(tmp_path / "base", seed=5), tmp_path / "adapter")
+    return tmp_path
+
+
+def run_worker(folder: Path, machine: str, request: str, phase: str = "") -> tuple[int, list[dict[str, Any]]]:
+    finished = subprocess.run(
+        [sys.executable, "-m", "tests.export_worker", str(folder), machine, request, *filter(None, [phase])],
+        cwd=REPOSITORY,
+        env=os.environ | {"FRAGUA_ENGINE_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
+    return finished.returncode, [json.loads(line) for line in finished.stdout.splitlines() if line.startswith("{")]
+
+
+def digests(export: dict[str, Any]) -> dict[str, str]:
+    files = {file["name"]: file["artifact"]["sha256"] for file in export["bundle"]["files"]}
+    return {name: digest for name, digest in files.items() if name not in PAPERS}
+
+
+@pytest.mark.timeout(400)  # Eight engines one after the other, each of which imports its libraries.
+def test_a_redelivered_export_goes_on_with_every_step_that_was_finished(folder: Path) -> None:
+    merged, converted, quantized = {"merged", "tutor-3-adapter.gguf"}, {"tutor-3-q8_0.gguf"}, {"tutor-3-q6_k.gguf"}
+    on_the_way = {"intermediate-f16.gguf", "importance.safetensors"}
+    proven = merged | converted | quantized | {"intermediate-f16.gguf"}
+    went_on_with = {}
+    for phase in ("merging", "converting", "quantizing", "verifying", "signing", "publishing"):
+        status, records = run_worker(folder, f"machine-that-dies-{phase}", "killed", phase)
+        assert status == -signal.SIGKILL, records
+        (went_on,) = (set(record["goes_on_with"]) - {""} for record in records if "goes_on_with" in record)
+        went_on_with[phase] = went_on
+    status, records = run_worker(folder, "the-last-machine", "killed")
+    assert status == 0
+    killed = records[-1]["export"]
+    _, records = run_worker(folder, "the-last-machine", "in-one-go")
+    unbroken = records[-1]["export"]
+
+    assert went_on_with["merging"] == went_on_with["converting"] == set()
+    assert merged == went_on_with["quantizing"]
+    assert went_on_with["verifying"] == merged | converted | {"intermediate-f16.gguf"}
+    assert went_on_with["signing"] == merged | converted | quantized | on_the_way
+    proofs = {f"the proof of {name}" for name in proven}
+    assert went_on_with["publishing"] == merged | converted | quantized | on_the_way | proofs
+    assert killed["status"]["attempt"] == 7
+    assert set(killed["reused"]) == went_on_with["publishing"]
+    assert "reused" not in unbroken
+    assert digests(killed) == digests(unbroken)
+    assert killed["files"][0]["verification"] == unbroken["files"][0]["verification"]
+    assert list((folder / "artifacts/checkpoints").rglob("*.gguf")) == []
