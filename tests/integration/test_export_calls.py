@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +15,9 @@ from fragua.dataset.v1 import dataset_pb2
 from fragua.exporter.v1 import exporter_pb2
 from fragua.exporter.v1 import exporter_service_pb2 as calls
 from fragua.trainer.v1 import trainer_pb2
-from fragua_platform.errors import FailedPrecondition, InvalidInput, LimitExceeded, NotFound
+from fragua_platform.artifacts.local import LocalArtifactStore
+from fragua_platform.artifacts.store import ArtifactRef
+from fragua_platform.errors import FailedPrecondition, InternalError, InvalidInput, LimitExceeded, NotFound, Unavailable
 from tests.integration.export_site import ADAPTER, BASE, BRANCH, VERSION, ExportSite, export_site, measured
 from tests.tiny_models import make_tiny_llama
 from tests.unit.fragua_exporter.adapters import make_adapter
@@ -172,6 +175,44 @@ async def test_an_export_tells_what_was_measured_on_each_file(finished: exporter
 
 
 # --- estimate
+
+
+class RottingStore(LocalArtifactStore):
+    """Loses a bit of the next GGUF file that it is given."""
+
+    rotten = False
+
+    async def put_file(self, key: str, source: Path) -> ArtifactRef:
+        ref = await super().put_file(key, source)
+        if key.endswith(".gguf") and not self.rotten:
+            self.rotten = True
+            stored = self.folder / key
+            stored.chmod(0o600)
+            stored.write_bytes(stored.read_bytes()[:-1] + b"?")
+        return ref
+
+
+# R158
+async def test_an_export_that_did_not_arrive_as_it_was_proven_is_not_there_until_it_did(site: ExportSite) -> None:
+    ordered = await site.order(quantizations=[Q4])
+    kind: Any = site.service.kinds["export"]
+    kind._store = store = RottingStore(site.folder / "artifacts")
+    store.folder = site.folder / "artifacts"
+    with pytest.raises(Unavailable, match=r"tutor-3-q4_k_m\.gguf did not arrive in the artifact store as sent") as failed:
+        await site.finish(ordered, FILES)
+    assert failed.value.reason == "UPLOAD_DAMAGED"
+    job = await site.resources.database.run(lambda connection: site.service.jobs.get(connection, ordered.name))
+    assert await kind.find_published(job) is None
+    await kind.publish(job, site.job_of(ordered))
+    published = await kind.find_published(job)
+    assert published["files"][0]["sha256"] == hashlib.sha256(GGUF).hexdigest()
+
+
+async def test_a_file_that_changed_after_its_proof_is_not_published(site: ExportSite) -> None:
+    ordered = await site.order(quantizations=[Q4])
+    with pytest.raises(InternalError, match=r"tutor-3-q4_k_m\.gguf changed on the worker's disk after the proof"):
+        await site.finish(ordered, FILES | {"tutor-3-q4_k_m.gguf": GGUF[:-1] + b"?"})
+    assert list(site.stored("models/gguf").rglob("manifest.json")) == []
 
 
 async def test_an_estimate_comes_from_headers_alone(site: ExportSite) -> None:

@@ -10,9 +10,10 @@ from sqlalchemy.engine import Connection
 
 from fragua_exporter.domain.export_order import ResolvedOrder, export_prefix
 from fragua_exporter.domain.exported_file import REUSED, ExportedFile
-from fragua_platform.artifacts.bundle import fetch_bundle, find_bundle, publish_bundle
-from fragua_platform.artifacts.manifest import Bundle
+from fragua_platform.artifacts.bundle import MANIFEST, fetch_bundle, find_bundle, publish_bundle
+from fragua_platform.artifacts.manifest import Bundle, ManifestFile
 from fragua_platform.artifacts.store import ArtifactStore
+from fragua_platform.errors import Corrupted, FailureClass, InternalError, NotFound, Unavailable
 from fragua_platform.jobs.engine import JobDirectory
 from fragua_platform.jobs.job import Job, JobState
 
@@ -76,11 +77,44 @@ class ExportWork:
         file = bundle.manifest.file("export_info.json")
         info = json.loads(await self._store.get_bytes(file.key, sha256=file.sha256))
         files = [ExportedFile.from_info(entry) for entry in info["files"]]
+        await self._read_back(bundle, {each.file: each.sha256 for each in files})
         return {
             "bundle": bundle.model_dump(mode="json"),
             "files": [exported.model_dump(mode="json") for exported in files],
             "reused": json.loads(bundle.manifest.provenance.get("reused", "[]")),
         }
+
+    async def _read_back(self, bundle: Bundle, proven: Mapping[str, str]) -> None:
+        """Nothing is called finished whose bytes in the store are not those that were proven."""
+        changed = [name for name, sha256 in proven.items() if bundle.manifest.file(name).sha256 != sha256]
+        damaged = [] if changed else [file for file in bundle.manifest.files if not await self._arrived(file)]
+        if not changed and not damaged:
+            return
+        # Without its manifest nothing is there.
+        await self._store.delete(f"{bundle.prefix}/{MANIFEST}")
+        if changed:
+            raise InternalError(
+                f"{', '.join(changed)} changed on the worker's disk after the proof; nothing was published. Look after that "
+                "disk, and export again",
+                reason="CHANGED_AFTER_PROOF",
+                failure_class=FailureClass.CAPACITY,
+            )
+        for file in damaged:
+            await self._store.delete(file.key)
+        raise Unavailable(
+            f"{', '.join(file.name for file in damaged)} did not arrive in the artifact store as sent; nothing was "
+            "published. Look after the store's disks",
+            reason="UPLOAD_DAMAGED",
+        )
+
+    async def _arrived(self, file: ManifestFile) -> bool:
+        """The store compares the digest while the bytes pass by; none of them are kept."""
+        try:
+            async for _ in self._store.read(file.ref):
+                pass
+        except (Corrupted, NotFound):
+            return False
+        return True
 
     def record_metrics(self, connection: Connection, job: Job, step: int, metrics: Mapping[str, float]) -> None:
         """What verification measured is kept with each file."""

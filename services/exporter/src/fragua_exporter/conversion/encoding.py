@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 
 import numpy as np
 import torch
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
-"""Gets whole rows; what it returns is overwritten by the next call."""
+"""Gets whole rows; what it returns is overwritten by the next call but one."""
 
 _Q8_0_BLOCK, _Q8_0_BYTES = GGML_QUANT_SIZES[GGMLQuantizationType.Q8_0]
 # C's roundf rounds halves away from zero. Truncating x + .5 does so too, but for the number just below .5.
@@ -19,14 +20,20 @@ _ALMOST_HALF = torch.tensor(np.nextafter(np.float32(0.5), np.float32(0.0)))
 def encoder(stored: GGMLQuantizationType) -> Encode:
     match stored:
         case GGMLQuantizationType.F32:
-            return lambda rows: rows
+            return _alternate(_Cast(torch.float32), _Cast(torch.float32))
         case GGMLQuantizationType.F16:
-            return _Cast(torch.float16)
+            return _alternate(_Cast(torch.float16), _Cast(torch.float16))
         case GGMLQuantizationType.BF16:
-            return _Cast(torch.bfloat16)
+            return _alternate(_Cast(torch.bfloat16), _Cast(torch.bfloat16))
         case GGMLQuantizationType.Q8_0:
-            return _EightBits()
+            return _alternate(_EightBits(), _EightBits())
     raise ValueError(f"{stored.name} is written by llama.cpp's own quantizer")
+
+
+def _alternate(*encoders: Encode) -> Encode:
+    """One result can be written to the disk while the next is computed."""
+    turns = cycle(encoders)
+    return lambda rows: next(turns)(rows)
 
 
 # Fresh memory costs more than the arithmetic here: the kernel hands it out page by page, and each page filled with

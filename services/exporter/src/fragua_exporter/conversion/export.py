@@ -11,6 +11,7 @@ from typing import Any
 
 from fragua_exporter.conversion.documents import PROVENANCE, ExportFacts, PublishedFile, read_facts, write_documents
 from fragua_exporter.conversion.hand_over import JOURNAL, HandOver, take_over
+from fragua_exporter.conversion.memory import check_memory
 from fragua_exporter.conversion.modelfile import make_modelfile
 from fragua_exporter.conversion.preflight import Preflight, check_disk, check_inputs
 from fragua_exporter.conversion.products import (
@@ -62,6 +63,7 @@ def export(
     hand_over = nobody_listens if carried_bytes is None else HandOver(job, reporter, carried_bytes)
     steps = Steps.resume(journal, unproven, inputs, hand_over)
     check_disk(job.root, preflight, steps.finished_bytes)
+    check_memory(preflight.plan)
     reporter.progress("preflight", 1, 1, f"{len(preflight.adapter.updates)} matrices to merge{_reused(steps)}")
 
     merge(preflight, steps, reporter)

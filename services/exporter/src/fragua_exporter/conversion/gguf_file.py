@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,9 @@ def _pack_list(values: Sequence[Any]) -> bytes | None:
             return None
         case str():
             kind = GGUFValueType.STRING
-            texts = [value.encode() for value in values]
-            content = b"".join([part for text in texts for part in (len(text).to_bytes(8, "little"), text)])
+            texts = list(map(str.encode, values))
+            lengths = {length: length.to_bytes(8, "little") for length in set(map(len, texts))}
+            content = b"".join(chain.from_iterable(zip(map(lengths.__getitem__, map(len, texts)), texts, strict=True)))
         case int():
             kind = GGUFValueType.INT32
             content = struct.pack(f"<{len(values)}i", *values)

@@ -121,6 +121,7 @@ def _export(job: JobDirectory, options: argparse.Namespace, reporter: Reporter) 
 
     from fragua_exporter.conversion.checkout import find_converter
     from fragua_exporter.conversion.export import prove, write_modelfile
+    from fragua_exporter.conversion.memory import check_memory
     from fragua_exporter.conversion.preflight import check_disk, check_inputs
     from fragua_exporter.conversion.products import convert_and_quantize, gguf_files
     from fragua_exporter.conversion.steps import Steps
@@ -133,6 +134,8 @@ def _export(job: JobDirectory, options: argparse.Namespace, reporter: Reporter) 
     made.mkdir()
     steps = Steps.resume(job.root / "steps.json", made, "")
     check_disk(job.root, preflight, 0)
+    if not options.no_verify:
+        check_memory(preflight.plan)
     convert_and_quantize(job, preflight, steps, reporter)
     if not options.no_verify:
         prove(job, preflight, steps, reporter)

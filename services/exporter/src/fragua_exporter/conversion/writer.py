@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Self
 
 import gguf
 import numpy as np
@@ -67,6 +69,8 @@ def write_gguf_files(
         for quantization, output in outputs.items():
             stack.callback(output.close)
             _write_head(output, quantization, plan, vocabulary, write_metadata)
+        # After the files, for it has to end before they are closed.
+        disk = stack.enter_context(_OneBehind())
         for constant in plan.constants.values():
             for output in outputs.values():
                 output.begin_tensor()
@@ -74,13 +78,13 @@ def write_gguf_files(
         for done, tensor in enumerate(plan.tensors, start=1):
             types = {quantization: storage_type(quantization, tensor.shape) for quantization in outputs}
             for output in outputs.values():
-                output.begin_tensor()
+                disk.do(output.begin_tensor)
             for rows in merged_rows(tensor, checkpoint, adapter):
                 check_range(tensor.source, rows, GGMLQuantizationType.F16 in types.values())
                 encoded = {stored: encoder_of(stored)(rows) for stored in set(types.values())}
-                for quantization, output in outputs.items():
-                    output.append(encoded[types[quantization]])
+                disk.do(partial(_append, outputs, types, encoded))
             on_tensor(done)
+        disk.wait()
         for output in outputs.values():
             output.finish()
 
@@ -95,6 +99,38 @@ def merged_rows(tensor: TensorPlan, checkpoint: Checkpoint, adapter: Adapter) ->
     reordered = tensor.transform(checkpoint.read_stored(tensor.source))
     blocks = reordered.split(rows_of_a_block(tensor.shape[-1]))
     return adapter.merge(tensor.source, blocks, tensor.transform)
+
+
+def _append(
+    outputs: Mapping[Quantization, GgufFile],
+    types: Mapping[Quantization, GGMLQuantizationType],
+    encoded: Mapping[GGMLQuantizationType, torch.Tensor],
+) -> None:
+    for quantization, output in outputs.items():
+        output.append(encoded[types[quantization]])
+
+
+class _OneBehind:
+    """Does one thing after the other in a thread of its own, where it waits for the disk while others compute."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="disk")
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(wait=True)
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Begin it; what was begun before is done, or raises what went wrong with it."""
+        self.wait()
+        self._last = self._thread.submit(work)
+
+    def wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
 
 
 def _write_head(

@@ -33,7 +33,7 @@ class BpeModel(BaseModel):
 
     type: Literal["BPE"]
     vocab: dict[str, Annotated[int, Field(ge=0)]]
-    merges: list[str] | list[tuple[str, str]]
+    merges: Annotated[list[str] | list[tuple[str, str]], Field(union_mode="left_to_right")]
     unk_token: str | None = None
     ignore_merges: bool = False
     byte_fallback: bool = False
@@ -45,7 +45,8 @@ class BpeModel(BaseModel):
 class TokenizerDocument(BaseModel):
     """tokenizer.json without what only matters for decoding and padding."""
 
-    model_config = ConfigDict(frozen=True)
+    # Hundreds of thousands of texts, each of which is there once: to look for it in a cache takes as long as to read it.
+    model_config = ConfigDict(frozen=True, cache_strings=False)
 
     model: BpeModel
     added_tokens: tuple[AddedToken, ...] = ()
