@@ -52,7 +52,7 @@ class MetricApart:
             "name": self._name,
             "options": self._options,
             "memory_mib": self._limits.metric_memory_mib,
-            "processes": process_limit(),
+            "processes": process_limit(own_user_namespace="--user" in guard()),
         }
         (home / "task.json").write_text(json.dumps(task), "utf-8")
         # Without -P the folder of the program would be on the path, and its modules in the way of others.

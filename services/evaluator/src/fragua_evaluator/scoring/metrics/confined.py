@@ -41,7 +41,7 @@ def main() -> None:
     limit(request)
     worker = os.fork()
     if worker == 0:
-        results = run_tests(request["program"], request["tests"], request["seconds"])
+        results = run_tests(request["program"], request["tests"], request["seconds"], request["nonce"].encode())
         sys.stdout.write(json.dumps({"nonce": request["nonce"], "results": results}))
         sys.stdout.flush()
         os._exit(0)
@@ -121,17 +121,17 @@ def limit(request: dict[str, Any]) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def run_tests(program: str, tests: list[str], seconds: float) -> list[str]:
+def run_tests(program: str, tests: list[str], seconds: float, nonce: bytes) -> list[str]:
     """One by one, each in a process of its own with the program loaded anew; the time is shared fairly."""
     deadline = time.monotonic() + seconds
     results = []
     for number, test in enumerate(tests):
         share = max(deadline - time.monotonic(), 0.0) / (len(tests) - number)
-        results.append(run_test(program, test, share))
+        results.append(run_test(program, test, share, nonce))
     return results
 
 
-def run_test(program: str, test: str, seconds: float) -> str:
+def run_test(program: str, test: str, seconds: float, nonce: bytes) -> str:
     """Empty when it passed, else what went wrong. Ending early, in any way, is no way to pass."""
     reading, writing = os.pipe()
     try:
@@ -140,11 +140,13 @@ def run_test(program: str, test: str, seconds: float) -> str:
         return f"no process for it: {refused}"
     if process == 0:
         os.close(reading)
-        os.setsid()
+        os.setpgid(0, 0)
         if sys.platform == "linux":
             call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        tester = os.getpid()
         words = try_test(program, test, writing)
-        os.write(writing, b"\n" + words.encode("utf-8", "backslashreplace"))
+        if os.getpid() == tester:  # what the code forked comes here, too
+            os.write(writing, nonce + words.encode("utf-8", "backslashreplace"))
         os._exit(0)
     os.close(writing)
     told, ready = b"", select.select([reading], [], [], seconds)[0]
@@ -155,8 +157,8 @@ def run_test(program: str, test: str, seconds: float) -> str:
         with contextlib.suppress(ProcessLookupError):
             end(process, signal.SIGKILL)
     os.waitpid(process, 0)
-    if told.startswith(b"\n"):
-        return told[1:].decode("utf-8", "replace")
+    if told.startswith(nonce):
+        return told.removeprefix(nonce).decode("utf-8", "replace")
     return "it ended the process" if ready else f"it took more than {seconds:.1f} s"
 
 

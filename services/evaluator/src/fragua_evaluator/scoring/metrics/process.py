@@ -17,6 +17,7 @@ from typing import Final
 MAX_PROCESSES: Final = 64
 """Beside the child itself."""
 
+_ROUNDS = 1_000
 _LOOK_AFTER = 0.05
 _LOOK_EVERY = 0.1
 _KEPT_VARIABLES = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
@@ -78,8 +79,13 @@ class Child:
 
     def end(self) -> None:
         """Kill it with everything in its session; in a process namespace of its own, with everything it started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        for _ in range(_ROUNDS):  # what is started while we look is found by the next look
+            for process in (self._process.pid, *_in_session(self._process.pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            if self._process.poll() is not None and not _in_session(self._process.pid):
+                break
+            time.sleep(0.001)
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 if pipe is not None:
@@ -104,7 +110,7 @@ class Child:
                 raise TimedOut
             if now >= look_at:
                 look_at = now + _LOOK_EVERY
-                if _count_in_session(self._process.pid) > MAX_PROCESSES + 3:  # with what starts the child, and itself
+                if len(_in_session(self._process.pid)) > MAX_PROCESSES + 3:  # with what starts the child, and itself
                     raise TooManyProcesses
             for key, _ in waiting.select(min(started + seconds, look_at) - now):
                 if key.fd == self._input:
@@ -177,20 +183,27 @@ def works(command: Sequence[str]) -> bool:
         return False
 
 
-def process_limit() -> int:
-    """For RLIMIT_NPROC, which counts all processes and threads of the user, this child's or not."""
+def process_limit(*, own_user_namespace: bool) -> int:
+    """For RLIMIT_NPROC, which counts all processes and threads of the user, this child's or not.
+
+    In a user namespace of its own the child is counted alone, but not by kernels before 5.14. Elsewhere other containers
+    of the same user count, whom we do not see; so the limit is only the last resort there, and `Child` counts.
+    """
     mine = 0
-    for status in Path("/proc").glob("[0-9]*/task/*/stat"):
+    for task in Path("/proc").glob("[0-9]*/task/*"):
         with contextlib.suppress(OSError):
-            mine += status.stat().st_uid == os.getuid()
-    return mine + MAX_PROCESSES
+            mine += task.stat().st_uid == os.getuid()
+    return mine + (MAX_PROCESSES if own_user_namespace else 16 * MAX_PROCESSES)
 
 
-def _count_in_session(session: int) -> int:
-    count = 0
+def _in_session(session: int) -> list[int]:
+    """Without those that ended and wait for their parent."""
+    found = []
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
             with contextlib.suppress(OSError, IndexError, ValueError):
-                # The name in parentheses may hold anything; the session is the fourth field after it.
-                count += int((process / "stat").read_text().rpartition(")")[2].split()[3]) == session
-    return count
+                # The name in parentheses may hold anything; after it come the state, two others, and the session.
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[3]) == session and fields[0] not in "ZX":
+                    found.append(int(process.name))
+    return found

@@ -88,16 +88,17 @@ class Sandbox:
         nonce = secrets.token_hex(16)
         with tempfile.TemporaryDirectory(prefix="fragua-code-", ignore_cleanup_errors=True) as directory:
             isolated = self.isolation is Isolation.NAMESPACES
+            becomes_nobody = isolated and os.geteuid() == 0
             request = {
                 "namespaces": isolated,
-                "is_root": os.geteuid() == 0,
+                "is_root": becomes_nobody,
                 "directory": directory,
                 "readable": _readable(),
                 "scratch_mib": _SCRATCH_MIB,
                 "memory_mib": self.limits.metric_memory_mib,
                 "seconds": self.limits.metric_seconds,
-                # Root becomes a user without processes; kernels before 5.14 count those outside of a user namespace, too.
-                "processes": MAX_PROCESSES if isolated and os.geteuid() == 0 else process_limit(),
+                # Root becomes a user that has no other processes.
+                "processes": MAX_PROCESSES if becomes_nobody else process_limit(own_user_namespace=isolated),
                 "program": program,
                 "tests": list(tests),
                 "nonce": nonce,
