@@ -134,6 +134,11 @@ def test_a_function_of_ones_own_needs_the_operators_leave() -> None:
         parse_suite(text, [])
 
 
+def test_the_suite_of_the_readme_is_one() -> None:
+    [text] = re.findall(r"```yaml\n(.*?)```", (EVALUATOR / "README.md").read_text("utf-8"), re.DOTALL)
+    assert [choice.name for choice in parse_suite(text).metrics] == ["json_schema", "stop_behaviour"]
+
+
 def test_suites_ship_in_the_wheel(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=EVALUATOR, check=True, capture_output=True, timeout=60)
