@@ -29,7 +29,7 @@ def record(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def as_yaml(fields: dict[str, Any]) -> str:
+def as_yaml(fields: dict[str, Any] | list[Any]) -> str:
     return yaml.safe_dump(fields, allow_unicode=True, sort_keys=False)
 
 

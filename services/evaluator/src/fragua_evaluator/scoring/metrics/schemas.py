@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import jsonschema_specifications
-from jsonschema.validators import validator_for
 
 from fragua_evaluator.scoring.metrics.documents import Unreadable, read_json_document, read_yaml_document
 
@@ -21,7 +20,7 @@ class InvalidSchema(ValueError):
 def open_schema(form: str, options: Mapping[str, Any]) -> Callable[[str], Scored]:
     """Raises InvalidSchema."""
     schema, read = options["schema"], read_json_document if form == "json" else read_yaml_document
-    kind = validator_for(schema, default=jsonschema.Draft202012Validator)
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(schema)
     except jsonschema.SchemaError as broken:
