@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from fragua_evaluator.domain.report import PairedComparison
-from fragua_evaluator.scoring.statistics import adjust, compare_arms, expectations
+from fragua_evaluator.scoring.statistics import adjust, compare_arms
 from fragua_platform.errors import InvalidData
 
 
@@ -96,17 +96,3 @@ def test_scores_that_cannot_be_compared_are_refused_all_at_once() -> None:
         "suite suite, arm other",
         "suite suite",
     ]
-
-
-def test_expectations_are_the_ends_of_the_interval() -> None:  # R100
-    compared = compare([1.0] * 60 + [0.0] * 40, [1.0] * 57 + [0.0] * 3 + [1.0] * 28 + [0.0] * 12, graded=False)
-    expected = expectations(compared)
-    assert expected.realistic.score == pytest.approx(0.85)
-    assert expected.pessimistic.difference == compared.interval.low
-    assert expected.optimistic.score == pytest.approx(0.6 + compared.interval.high)
-    assert expected.pessimistic.score < 0.85 < expected.optimistic.score < 1
-
-
-def test_nobody_expects_more_than_all() -> None:
-    expected = expectations(compare([1.0] * 19 + [0.0], [1.0] * 20, graded=False))
-    assert expected.optimistic.score == 1.0

@@ -88,7 +88,10 @@ def _summary(suite: SuiteResult, metric: str) -> MetricSummary | None:
 
 
 def _share(value: float | None, suite: SuiteResult) -> Measured | None:
-    return Measured(value, wilson(value, suite.items), suite.items) if value is not None and suite.items else None
+    if value is None or not suite.items:
+        return None
+    # A component of somebody's own metric may be any number.
+    return Measured(value, wilson(value, suite.items) if 0 <= value <= 1 else None, suite.items)
 
 
 def _improvement(report: EvaluationReport, arm: ArmReport, suite: SuiteResult, *, relative: bool) -> Measured | None:

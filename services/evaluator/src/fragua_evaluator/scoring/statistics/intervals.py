@@ -91,7 +91,7 @@ def _weights(n: int, seed: int) -> NDArray[np.float32]:
     """How often each item is in each resample, divided by n.
 
     scipy's `bootstrap` draws anew for every call; all arms of a suite and all their pairs can share one draw, and then
-    a bootstrap is one product of a matrix and a vector: 45 times as fast for 200 items.
+    a bootstrap is one product of a matrix and a vector: 13 times as fast for 200 items.
     """
     drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
     drawn += np.arange(RESAMPLES)[:, None] * n

@@ -1,5 +1,7 @@
 """Power: how often a test would find a true difference of some size, with as many items as there are.
 
+Found means significant by the two-sided test, and in the direction of the difference.
+
 Power needs more than an effect and a number of items: it needs to know how the differences spread. That is taken from
 the very comparison, so a stated power is an estimate; `bench/verdicts.py` holds it against the power that is found.
 """
@@ -47,10 +49,7 @@ def _mcnemar_power(items: int, share: float, effect: float, alpha: float) -> flo
     counts, weights = _likely_counts(items, min(share, 1.0))
     for_the_better = min(1.0, (share + effect) / (2 * share))
     needed = stats.binom.isf(alpha / 2, counts, 0.5) + 1
-    found = stats.binom.sf(needed - 1, counts, for_the_better) + stats.binom.cdf(
-        counts - needed, counts, for_the_better
-    )
-    return float(weights @ found)
+    return float(weights @ stats.binom.sf(needed - 1, counts, for_the_better))
 
 
 def signed_rank_power(differences: Floats, alpha: float) -> PowerOf | None:
@@ -87,9 +86,7 @@ def signed_rank_power(differences: Floats, alpha: float) -> PowerOf | None:
             + counts * (counts - 1) * (counts - 2) * (triples - pairs**2)
         )
         spread = np.sqrt(np.maximum(variance, 1e-9))
-        middle = counts * (counts + 1) / 2
-        found = ndtr((expected - critical + 0.5) / spread) + ndtr((middle - critical + 0.5 - expected) / spread)
-        return float(weights @ np.minimum(found, 1.0))
+        return float(weights @ ndtr((expected - critical + 0.5) / spread))
 
     return power
 
@@ -110,9 +107,14 @@ def _smoothed(changed: Floats) -> tuple[Floats, int]:
 
 
 def minimum_detectable_effect(power: PowerOf, largest: float) -> float | None:
-    """The smallest true difference with a power of 0.8; None when not even `largest` has that."""
+    """The smallest true difference with a power of 0.8; None when not even `largest` has that.
+
+    0 where so many items change in so lopsided a way that ranks are significant though the mean is not moved at all.
+    """
     if power(largest) < WANTED_POWER:
         return None
+    if power(0.0) >= WANTED_POWER:
+        return 0.0
     return float(optimize.brentq(lambda effect: power(effect) - WANTED_POWER, 0.0, largest, xtol=1e-4))
 
 
