@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import mean
 
 from fragua_evaluator.domain.gate import items_needed
@@ -45,6 +46,10 @@ class _Change:
     def name(self) -> str:
         return f"{self.record.suite}/{self.record.id}"
 
+    @cached_property
+    def traits(self) -> frozenset[_Trait]:
+        return frozenset(trait for trait in _TRAITS if trait.of(self))
+
 
 def analyse_errors(report: EvaluationReport, items: Sequence[ItemRecord], policy: GatePolicy) -> ErrorAnalysis | None:
     """Against the best of the simpler arms that the candidate is not clearly better than; None when there is no such arm.
@@ -59,7 +64,7 @@ def analyse_errors(report: EvaluationReport, items: Sequence[ItemRecord], policy
     baseline, candidate = unsure.baseline, unsure.arm
     changes = list(_changes(report, items, baseline, candidate))
     worse = sorted((change for change in changes if change.score < 0), key=lambda change: (change.score, change.name))
-    traits = [trait for trait in _TRAITS if any(trait.of(change) for change in worse)]
+    traits = [trait for trait in _TRAITS if any(trait in change.traits for change in worse)]
     return ErrorAnalysis(
         baseline=baseline,
         candidate=candidate,
@@ -129,7 +134,9 @@ def _trait_groups(traits: Sequence[_Trait], worse: Sequence[_Change]) -> list[Er
     groups: list[ErrorGroup] = []
     for by in dict.fromkeys(trait.by for trait in traits):
         falls = {
-            trait.value: [change.score for change in worse if trait.of(change)] for trait in traits if trait.by == by
+            trait.value: [change.score for change in worse if trait in change.traits]
+            for trait in traits
+            if trait.by == by
         }
         groups += _largest_first(by, falls)
     return groups
@@ -240,7 +247,7 @@ def _likely_causes(traits: Sequence[_Trait], changes: Sequence[_Change], worse: 
         return
     others = [change for change in changes if change.score >= 0]
     for trait in traits:
-        here, elsewhere = sum(map(trait.of, worse)), sum(map(trait.of, others))
+        here, elsewhere = (sum(trait in change.traits for change in some) for some in (worse, others))
         share, usual = here / len(worse), elsewhere / len(others) if others else 0.0
         if share >= _SHARE_OF_LOSSES and share >= _TIMES_AS_OFTEN * usual:
             yield f"{trait.cause} ({here} of {len(worse)} worse items, {elsewhere} of {len(others)} others)"
