@@ -36,6 +36,21 @@ def test_the_question_is_the_conversation_before_its_last_answer(tmp_path: Path)
     item = select(tmp_path, [row(7)]).items[0]
     assert [message["role"] for message in item.prompt] == ["system", "user"]
     assert item.expected == "Un número: 7."
+    [item] = load(tmp_path, [row(7)]).items
+    assert [message.role for message in item.messages] == [Role.SYSTEM, Role.USER]
+    assert (item.expected, item.tag) == ("Un número: 7.", "números")
+
+
+def test_choices_become_answers_as_the_rows_write_them(tmp_path: Path) -> None:
+    [item] = load(
+        tmp_path, [row(1, choices=["sol", "ñandú"], answer=1), row(2)], kind="multiple_choice", metrics=()
+    ).items
+    assert (item.choices, item.right_choice) == (("A) sol", "B) ñandú"), 1)
+
+
+def test_multiple_choice_without_any_choices_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidData, match="no held-out row has choices"):
+        load(tmp_path, [row(1)], kind=SuiteKind.MULTIPLE_CHOICE, metrics=())
 
 
 def test_more_rows_than_asked_for_are_drawn_by_seed_and_kept_in_order(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import logging
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -128,10 +129,17 @@ class GgufFile:
 
 
 def _digest(file: Path) -> str:
+    """Of a file that is opened twice, once to look at it and once to ask it."""
     if not file.is_file():
         raise InvalidInput(f"the inputs have no file {file.name}", reason="MODEL_NOT_FOUND")
     with file.open("rb") as content:
         if content.read(len(_MAGIC)) != _MAGIC:
             raise InvalidInput(f"{file.name} is no GGUF file", reason="UNSUPPORTED_MODEL")
-        content.seek(0)
+    about = file.stat()
+    return _sha256(file, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _sha256(file: Path, _size: int, _changed: int) -> str:
+    with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -23,7 +23,6 @@ from fragua_platform.errors import InvalidData, InvalidInput, Unavailable, Viola
 _TOGETHER: Final = 1
 """Ollama answers one after the other unless it is set up otherwise; a second request would only wait, and be measured."""
 _SMALLEST_CONTEXT: Final = 2_048
-_CONTEXT_STEP: Final = 256
 _TEMPLATE_TOKENS: Final = 256
 """What a template says by itself, e.g. a default system message with a date."""
 _TURN_TOKENS: Final = 16
@@ -45,7 +44,7 @@ class OllamaTarget:
         self._service = WebService(model.url)
         self._name = f"{model.model} of Ollama at {self._service.url}"
         self._full_name = model.model if ":" in model.model.rpartition("/")[2] else f"{model.model}:latest"
-        self._asking = RemoteAsking(self._name, limits, _TOGETHER)
+        self._asking = RemoteAsking(self._name, self._service.url, limits, _TOGETHER)
         self._sizes = PromptSizes(self._name)
         self._context = 0
         """What is asked for; another size makes Ollama load the model anew."""
@@ -56,6 +55,7 @@ class OllamaTarget:
         self.identity = self._identify(version, digest, shown)
 
     def refuse_unfit(self, questions: Sequence[Question | ChoiceQuestion | TextQuestion]) -> None:
+        refuse_weighing(self._name, questions)
         self._refuse_hidden_system(questions)
         if self._longest is None:
             return
@@ -90,12 +90,12 @@ class OllamaTarget:
     def weigh_choices(
         self, questions: Sequence[ChoiceQuestion], stop_requested: StopRequested
     ) -> Iterator[tuple[str, Answer]]:
-        refuse_weighing(self._name)
+        return refuse_weighing(self._name, questions)
 
     def weigh_texts(
         self, questions: Sequence[TextQuestion], stop_requested: StopRequested
     ) -> Iterator[tuple[str, Answer]]:
-        refuse_weighing(self._name)
+        return refuse_weighing(self._name, questions)
 
     def close(self) -> None:
         self._service.close()
@@ -182,7 +182,8 @@ class OllamaTarget:
             sum(len(m.content.encode("utf-8", "replace")) + _TURN_TOKENS for m in q.messages) + q.max_new_tokens
             for q in questions
         )
-        context = max(_SMALLEST_CONTEXT, -(-(need + _TEMPLATE_TOKENS) // _CONTEXT_STEP) * _CONTEXT_STEP)
+        # In few sizes, because Ollama loads the model anew for each.
+        context = max(_SMALLEST_CONTEXT, 1 << (need + _TEMPLATE_TOKENS - 1).bit_length())
         return context if self._longest is None else min(context, self._longest)
 
     # --- what is known beforehand

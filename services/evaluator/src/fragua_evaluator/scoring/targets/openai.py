@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Never
 
 from fragua_evaluator.domain.arm import Decoding, EndpointModel, Limits
 from fragua_evaluator.domain.report import Answer
@@ -32,13 +32,14 @@ class EndpointTarget:
         self._limits = limits
         self._service = WebService(model.url, key_from(model.key_variable))
         self._name = f"{model.model} at {self._service.url}"
-        self._asking = RemoteAsking(self._name, limits, _TOGETHER)
+        self._asking = RemoteAsking(self._name, self._service.url, limits, _TOGETHER)
         self._sizes = PromptSizes(self._name)
         self._length_field = "max_tokens"
         self.identity = self._identify(self._described())
 
     def refuse_unfit(self, questions: Sequence[Question | ChoiceQuestion | TextQuestion]) -> None:
-        """Nothing: the tokenizer is hidden, so what does not fit is told by the answers."""
+        """The tokenizer is hidden, so what does not fit is told by the answers."""
+        refuse_weighing(self._name, questions)
 
     def prompt_digest(self, question: Question | ChoiceQuestion | TextQuestion) -> str | None:
         return None
@@ -54,12 +55,12 @@ class EndpointTarget:
     def weigh_choices(
         self, questions: Sequence[ChoiceQuestion], stop_requested: StopRequested
     ) -> Iterator[tuple[str, Answer]]:
-        refuse_weighing(self._name)
+        return refuse_weighing(self._name, questions)
 
     def weigh_texts(
         self, questions: Sequence[TextQuestion], stop_requested: StopRequested
     ) -> Iterator[tuple[str, Answer]]:
-        refuse_weighing(self._name)
+        return refuse_weighing(self._name, questions)
 
     def close(self) -> None:
         self._service.close()
@@ -133,9 +134,13 @@ class EndpointTarget:
         )
 
 
-def refuse_weighing(name: str) -> NoReturn:
-    raise InvalidInput(
-        f"{name} cannot weigh given texts: its chat interface tells no probabilities of what it did not say itself. "
-        "Put multiple choice and perplexity to the model's directory or GGUF file, or leave these suites out",
-        reason="UNSUPPORTED_BY_TARGET",
-    )
+def refuse_weighing(name: str, questions: Sequence[Question | ChoiceQuestion | TextQuestion]) -> Iterator[Never]:
+    weighed = [question.key for question in questions if not isinstance(question, Question)]
+    if weighed:
+        raise InvalidInput(
+            f"{name} cannot weigh given texts, as {len(weighed)} questions ask it to, such as {weighed[0]}: its chat "
+            "interface tells no probabilities of what it did not say itself. Put multiple choice and perplexity to the "
+            "model's directory or GGUF file, or leave these suites out",
+            reason="UNSUPPORTED_BY_TARGET",
+        )
+    return iter(())

@@ -69,7 +69,10 @@ class OutputsTarget:
         )
 
     def refuse_unfit(self, questions: Sequence[Question | ChoiceQuestion | TextQuestion]) -> None:
+        """`questions` have to be all of the evaluation: an output for any other is a problem."""
         asked = [question for question in questions if isinstance(question, Question)]
+        if len(asked) < len(questions):
+            self._refuse_weighing()
         problems = [*self._problems, *self._unknown(asked), *self._missing(asked)]
         if problems:
             more = f"; the first {_MAX_VIOLATIONS} are listed" if len(problems) > _MAX_VIOLATIONS else ""

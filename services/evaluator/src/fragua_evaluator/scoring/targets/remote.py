@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
@@ -15,15 +15,16 @@ from fragua_evaluator.domain.arm import Limits
 from fragua_evaluator.domain.report import Answer, Ending
 from fragua_evaluator.scoring.targets.port import Question, StopRequested
 from fragua_evaluator.scoring.targets.web import TryAgain, Unanswered, in_a_thread
-from fragua_platform.errors import FraguaError, InvalidInput, Unavailable
+from fragua_platform.errors import Unavailable
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
 _SECONDS_BETWEEN_GLANCES: Final = 0.1
 _GRACE_SECONDS: Final = 5.0
 """After which the thread of a request is left alone."""
-_FEW_FAILURES: Final = 5
-"""Fewer say little about a service; the evaluation judges the arm as a whole at its end."""
+_OUTAGE: Final = 8
+"""So many questions in a row without an answer are no trouble of the questions: the service is away."""
+_AWAY: Final = frozenset({"UNAVAILABLE", "TIMEOUT"})
 
 Ask = Callable[[Question, float], Answer]
 """One try at a question, until a time of the monotonic clock. Raises TryAgain or Unanswered; other errors end the arm."""
@@ -36,22 +37,42 @@ class _Asked:
 
 
 class RemoteAsking:
-    """Keeps count over all that one target is asked."""
-
-    def __init__(self, name: str, limits: Limits, together: int) -> None:
+    def __init__(self, name: str, url: str, limits: Limits, together: int) -> None:
         self._name = name
+        self._url = url
         self._limits = limits
         self._together = together
-        self._questions = 0
-        self._failures: Counter[str] = Counter()
-        self._last_trouble = ""
         self.clock = SharedClock()
 
     def answers(
         self, questions: Sequence[Question], ask: Ask, stop_requested: StopRequested
     ) -> Iterator[tuple[str, Answer]]:
-        """Raises when so many failed that the rest cannot mend it."""
-        self._questions += len(questions)
+        """Raises Unavailable when the service is away; what was not answered because of that is not yielded, so that
+        the next attempt asks it again."""
+        unheard: list[tuple[str, Answer]] = []
+        for key, answer in self._ready_answers(questions, ask, stop_requested):
+            if answer.failure.partition(":")[0] in _AWAY:
+                unheard.append((key, answer))
+                self._refuse_outage(unheard)
+            else:
+                # It is there, so it was those questions that it did not answer.
+                yield from unheard
+                unheard.clear()
+                yield key, answer
+        if not stop_requested():
+            yield from unheard
+
+    def _refuse_outage(self, unheard: Sequence[tuple[str, Answer]]) -> None:
+        if len(unheard) >= _OUTAGE:
+            raise Unavailable(
+                f"{self._name} is away: {len(unheard)} questions in a row got no answer; the last one: "
+                f"{unheard[-1][1].failure}",
+                reason="ENDPOINT_UNAVAILABLE",
+            )
+
+    def _ready_answers(
+        self, questions: Sequence[Question], ask: Ask, stop_requested: StopRequested
+    ) -> Iterator[tuple[str, Answer]]:
         waiting = deque(questions)
         asked: dict[futures.Future[Answer], _Asked] = {}
         given_up = threading.Event()
@@ -64,9 +85,7 @@ class RemoteAsking:
                 futures.wait(asked, _SECONDS_BETWEEN_GLANCES, futures.FIRST_COMPLETED)
                 if stop_requested():
                     return
-                for key, answer in self._ready(asked):
-                    self._judge(answer)
-                    yield key, answer
+                yield from self._ready(asked)
         finally:
             given_up.set()
 
@@ -77,42 +96,26 @@ class RemoteAsking:
             try:
                 return ask(question, ends)
             except Unanswered as trouble:
-                return failed(trouble.reason, str(trouble))
+                return failed(trouble.reason, f"{self._url} {trouble}")
             except TryAgain as trouble:
                 rest = max(pause, trouble.after)
                 if time.monotonic() + rest >= ends:
-                    return failed(trouble.reason, f"{trouble}; no answer within {self._limits.request_seconds:g} s")
+                    return failed(trouble.reason, f"{self._url} {trouble}; {self._no_answer}")
             if given_up.wait(rest):
                 return failed("UNAVAILABLE", "given up")
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    @property
+    def _no_answer(self) -> str:
+        return f"no answer within {self._limits.request_seconds:g} s"
 
     def _ready(self, asked: dict[futures.Future[Answer], _Asked]) -> Iterator[tuple[str, Answer]]:
         for future in list(asked):
             if future.done():
                 yield asked.pop(future).question.key, future.result()
             elif time.monotonic() > asked[future].overdue:
-                late = failed("TIMEOUT", f"no answer within {self._limits.request_seconds:g} s")
+                late = failed("TIMEOUT", f"{self._url} draws its answer out; {self._no_answer}")
                 yield asked.pop(future).question.key, late
-
-    def _judge(self, answer: Answer) -> None:
-        if answer.ending is not Ending.FAILED:
-            return
-        self._failures[answer.failure.partition(":")[0]] += 1
-        self._last_trouble = answer.failure
-        failures = self._failures.total()
-        if failures < _FEW_FAILURES or failures <= self._limits.max_failed_share * self._questions:
-            return
-        problem = (
-            f"{self._name} is broken: {failures} of {self._questions} questions have no answer, which is more than "
-            f"max_failed_share = {self._limits.max_failed_share:g} allows; the last one: {self._last_trouble}"
-        )
-        raise self._error(problem)
-
-    def _error(self, problem: str) -> FraguaError:
-        """What comes of being away may pass; the rest would be the same next time."""
-        if self._failures.keys() <= {"UNAVAILABLE", "TIMEOUT"}:
-            return Unavailable(problem, reason="ENDPOINT_UNAVAILABLE")
-        return InvalidInput(problem, reason="ENDPOINT_BROKEN")
 
 
 def failed(reason: str, problem: str) -> Answer:
