@@ -66,6 +66,8 @@ class ChatServer:
     grants: int | None = None
     """The context that it really loads models with; as asked for unless told otherwise."""
     knows_truncate: bool = True
+    counts_what_is_new: bool = False
+    """As 0.30.0 did: tokens that it still has from the question before are left out."""
     shown: dict[str, Any] = field(default_factory=dict)
     """Beside what `show` tells anyway."""
     # --- what happened
@@ -222,6 +224,8 @@ class ChatHandler(BaseHTTPRequestHandler):
         if prompt > context and self.chat.knows_truncate and body.get("truncate") is False:
             self.send(400, {"error": "the input length exceeds the context length"})
             return
+        earlier = [request["messages"] for request in self.chat.requests[:-1]]
+        remembered = self.chat.counts_what_is_new and body["messages"] in earlier
         reply = self.chat.say(body)
         pieces = pieces_of(reply.text)
         time.sleep(self.chat.thinks)
@@ -229,7 +233,7 @@ class ChatHandler(BaseHTTPRequestHandler):
         for piece in pieces:
             self.line({"message": {"role": "assistant", "content": piece}, "done": False})
         counts = {
-            "prompt_eval_count": min(prompt, context, self.chat.cuts_at or 10**9),
+            "prompt_eval_count": 1 if remembered else min(prompt, context, self.chat.cuts_at or 10**9),
             "eval_count": len(pieces) + 1 if reply.tokens is None else reply.tokens,
             "eval_duration": 1_000_000,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -117,6 +118,14 @@ def test_prompts_that_are_cut_although_they_fit_are_found_by_their_count(server:
     with pytest.raises(InvalidData) as refused:
         ask(ollama(server), asked)
     assert refused.value.reason == "PROMPT_TRUNCATED"
+
+
+def test_a_version_that_leaves_out_what_it_remembers_is_not_taken_for_one_that_cuts(server: ChatServer) -> None:
+    server.counts_what_is_new = True
+    asked = [question(f"palabra{n} " * 200, number=n) for n in range(4)]
+    again = [replace(each, key=f"{each.key}/again", repeat=1) for each in asked]
+    answers = ask(ollama(server), [*asked, *again])
+    assert len(answers) == 8 and {answer.ending for answer in answers.values()} == {Ending.STOP}
 
 
 def test_an_answer_longer_than_the_context_is_refused_before_any_question(server: ChatServer) -> None:

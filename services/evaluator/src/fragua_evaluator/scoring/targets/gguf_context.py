@@ -117,7 +117,8 @@ def open_context(
 def affordable(file: GgufFile, length: int, most: int) -> int:
     """How many conversations of this length keep their keys and values within a budget."""
     model = file.weights
-    head = llama_cpp.llama_model_n_embd(model) // max(llama_cpp.llama_model_n_head(model), 1)
+    named = file.metadata(f"{file.architecture}.attention.key_length") or ""
+    head = int(named or llama_cpp.llama_model_n_embd(model) // max(llama_cpp.llama_model_n_head(model), 1))
     a_token = 2 * 2 * llama_cpp.llama_model_n_layer(model) * llama_cpp.llama_model_n_head_kv(model) * head
     cells = -(-length // _CELLS) * _CELLS
     return max(1, min(most, _MEMORY_BYTES // max(a_token * cells, 1)))

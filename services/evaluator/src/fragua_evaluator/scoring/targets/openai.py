@@ -117,10 +117,9 @@ class EndpointTarget:
             model=self._name,
             digest=hashlib.sha256(named.encode()).hexdigest(),
             conditions={
-                "protocol": "OpenAI chat completions",
+                "generation": f"OpenAI's chat completions, {_TOGETHER} requests at a time",
                 "context_length": described.get("max_model_len"),
                 "tokens_counted_by": "the endpoint",
-                "requests_at_once": _TOGETHER,
                 "seed": "sent; whether it is heeded is up to the endpoint",
                 "not_verifiable": [
                     "the weights behind the name, and whether they stay the same",

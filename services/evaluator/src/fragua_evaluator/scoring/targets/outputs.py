@@ -56,7 +56,7 @@ class OutputsTarget:
             model=model.file,
             digest=digest,
             conditions={
-                "answers": "ready-made",
+                "generation": "somewhere else, before this evaluation",
                 "tokens_counted_by": "nobody",
                 "not_verifiable": [
                     "which model wrote them, of which prompt and how",
