@@ -1,9 +1,9 @@
-"""Writes what an evaluation starts from, for all contenders alike: a random Llama of 89M parameters, and questions.
+"""Writes what an evaluation starts from, for all contenders alike: a random Llama of 80M parameters, and questions.
 
-`make_evaluation.py DIRECTORY QUESTIONS` writes `base/`, whose tokenizer knows 32,768 words, and `questions.json`: a list
-of `{"question", "choices", "new_tokens"}`. Questions have 60 to 400 words, each of the four choices 3 to 20. Answers
-have log-normal lengths with a median of 28 tokens, from 8 to 128: a random model never ends one by itself, so that is
-where it is cut.
+`make_evaluation.py DIRECTORY choose|generate QUESTIONS` writes `base/`, whose tokenizer knows 32,768 words, and
+`questions.json`, a list. To choose: `{"question", "choices"}`, 60 to 400 words and four choices of 3 to 20 words. To
+generate: `{"question", "new_tokens"}`, 40 to 200 words, and answers of log-normal length with a median of 60 tokens, from 8
+to 200. A random model never ends an answer by itself, so that is where it is cut.
 """
 
 from __future__ import annotations
@@ -54,23 +54,23 @@ def write_base(directory: Path) -> None:
     LlamaForCausalLM(config).save_pretrained(directory)
 
 
-def random_questions(count: int) -> list[dict[str, object]]:
+def random_questions(task: str, count: int) -> list[dict[str, object]]:
     draw = random.Random(3)
 
-    def text(words: int) -> str:
+    def text(shortest: int, longest: int) -> str:
+        words = draw.randint(shortest, longest)
         return " ".join(f"w{draw.randrange(len(SPECIAL), VOCABULARY)}" for _ in range(words))
 
-    return [
-        {
-            "question": text(draw.randint(60, 400)),
-            "choices": [f"{letter} {text(draw.randint(3, 20))}" for letter in ("w100", "w101", "w102", "w103")],
-            "new_tokens": int(min(128, max(8, math.exp(draw.gauss(math.log(28), 0.7))))),
-        }
-        for _ in range(count)
-    ]
+    if task == "choose":
+        return [
+            {"question": text(60, 400), "choices": [f"w{100 + choice} {text(2, 19)}" for choice in range(4)]}
+            for _ in range(count)
+        ]
+    lengths = (int(min(200, max(8, math.exp(draw.gauss(math.log(60), 0.7))))) for _ in range(count))
+    return [{"question": text(40, 200), "new_tokens": length} for length in lengths]
 
 
 if __name__ == "__main__":
-    folder, count = Path(sys.argv[1]), int(sys.argv[2])
+    folder, task, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     write_base(folder / "base")
-    (folder / "questions.json").write_text(json.dumps(random_questions(count)), "utf-8")
+    (folder / "questions.json").write_text(json.dumps(random_questions(task, count)), "utf-8")

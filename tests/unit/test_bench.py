@@ -24,7 +24,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     monkeypatch.syspath_prepend(BENCH)
     monkeypatch.setattr(importlib.import_module("children"), "CACHE", tmp_path)
     yield importlib.import_module
-    for name in ("harness", "children", "dataset", "near_dedup", "export", "training"):
+    for name in ("harness", "children", "dataset", "near_dedup", "evaluation", "export", "training"):
         sys.modules.pop(name, None)
 
 
@@ -136,6 +136,8 @@ def test_every_benchmark_has_stages_of_its_own_name(bench: Callable[[str], Modul
     stages = [stage.name for name in ("dataset", "export") for stage in bench(name).STAGES]
     of_datasets = ["validate-exact-dedup", "near-dedup", "peak-rss", "grpc-import"]
     assert stages == [*of_datasets, "gguf-f16", "gguf-q8_0", "merge-time", "merge-rss"]
+    of_evaluations = {(stage.name, stage.peer) for stage in bench("evaluation").STAGES}
+    assert of_evaluations == {("multiple-choice", "lm-evaluation-harness"), ("generation", "hf-static-batch-8")}
 
 
 def test_planted_copies_are_as_like_as_they_are_said_to_be(bench: Callable[[str], ModuleType], tmp_path: Path) -> None:
@@ -156,6 +158,16 @@ def test_training_is_measured_against_every_named_peer_and_the_limit(bench: Call
     peers = {"trl-default", "trl-bs1", "hf-trainer-bs4", "hf-trainer-bs1", "gemm-limit"}
     trainings = {(f"train-{kind}", peer) for kind in ("32k-bf16", "32k-fp32", "152k-bf16") for peer in peers}
     assert stages == trainings | {("checkpoint-blocking", "hf-trainer")}
+
+
+def test_evaluations_that_answer_or_score_otherwise_are_no_comparison(bench: Callable[[str], ModuleType]) -> None:
+    evaluation, failed = bench("evaluation"), bench("children").BenchmarkFailed
+    evaluation._check_scores({"0": [-3.0, -5.0]}, {"0": [-3.00005, -5.0]})
+    with pytest.raises(failed, match="apart"):
+        evaluation._check_scores({"0": [-3.0, -5.0]}, {"0": [-3.0, -5.001]})
+    evaluation._check_answers({"0": ["yes"]}, {"0": ["yes"]})
+    with pytest.raises(failed, match="1 of 2 answers differ, such as 1"):
+        evaluation._check_answers({"0": ["yes"], "1": ["no"]}, {"0": ["yes"], "1": ["yes"]})
 
 
 def test_needed_operations_leave_out_what_the_gradient_of_lora_does_not_need(

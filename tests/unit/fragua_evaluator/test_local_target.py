@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,16 @@ def few_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weighing, "_TOKENS_AT_ONCE", 200)
 
 
+@pytest.fixture
+def dirty_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New memory holds what its last owner left; here the worst of it."""
+
+    def full_of_nan(like: torch.Tensor, *shape: Any) -> torch.Tensor:
+        return like.new_full(shape if isinstance(shape[0], int) else shape[0], torch.nan)
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", full_of_nan)
+
+
 class Transformers:
     """What transformers itself says: no batch, no padding, none of our code."""
 
@@ -148,7 +159,7 @@ def seen(answer: Answer) -> tuple[str, int, Ending]:
     return answer.text, answer.tokens, answer.ending
 
 
-def test_answers_are_token_by_token_those_of_transformers(family: Path, few_slots: None) -> None:
+def test_answers_are_token_by_token_those_of_transformers(family: Path, few_slots: None, dirty_memory: None) -> None:
     reference = Transformers(family / "base")
     answers = dict(opened(family).generate(questions(), never))
     assert {key: seen(answer) for key, answer in answers.items()} == {
@@ -275,6 +286,16 @@ def test_a_base_is_freed_when_no_open_target_wants_it(llama: Path) -> None:
     assert models.speaking(target.ModelFiles(llama / "base", None, merged=False)) is not held
 
 
+@pytest.mark.parametrize("model", [BASE, TUNED, MERGED])
+def test_nothing_is_left_of_a_model_that_has_made_room(llama: Path, model: LocalModel) -> None:
+    models = LoadedModels(threads=1)
+    arm = open_local_model(model, llama, Decoding(), models)
+    list(arm.generate(questions(2), never))
+    spoke = weakref.ref(arm._speaker())
+    models.close()
+    assert spoke() is None
+
+
 def stop_after(calls: int) -> Callable[[], bool]:
     left = iter(range(calls))
     return lambda: next(left, None) is None
@@ -343,9 +364,7 @@ def test_running_out_of_memory_names_the_way_out(llama: Path, monkeypatch: pytes
 
 
 def test_long_contexts_get_fewer_places_at_a_time() -> None:
-    config = AutoModelForCausalLM  # only sizes are read
     sizes: Any = type("Sizes", (), {"num_hidden_layers": 28, "num_key_value_heads": 8, "head_dim": 128})
-    assert config is not None
     per_token = 2 * 28 * 8 * 128 * 2
     for room in (100, 1_000, 8_000, 200_000):
         slots = continuous.slots_for(room, sizes, bytes_per_number=2)

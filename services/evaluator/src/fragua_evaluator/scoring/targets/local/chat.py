@@ -27,6 +27,7 @@ _CLOCK = (
 """Stands before templates that ask the clock themselves, and hides the function by which they do. The line break belongs
 to the tag: what follows prints what it printed before."""
 
+_KNOWN_PROMPTS = 4_096
 _UNSUPPORTED = "UNSUPPORTED_CHAT_TEMPLATE"
 
 
@@ -60,6 +61,8 @@ class Chat:
         """The tokens up to where the answer begins; raises InvalidData when the template refuses the messages."""
         known = self._prompts.get(messages)
         if known is None:
+            if len(self._prompts) >= _KNOWN_PROMPTS:
+                self._prompts.clear()
             known = self._prompts[messages] = self._encode(self._render(messages, opens_answer=True))
         return known
 

@@ -78,6 +78,8 @@ class LoadedModels:
         if self._loaded is not None:
             self._loaded = None
             self.warm.clear()
+            # What was frozen after warming up holds the model in cycles.
+            gc.unfreeze()
             gc.collect()
 
 

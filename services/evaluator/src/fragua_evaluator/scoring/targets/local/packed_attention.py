@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -20,6 +20,8 @@ IMPLEMENTATION = "fragua-packed"
 
 _ROWS_AT_ONCE = 512
 """Scores of so many tokens against all before them are held at a time, which bounds the memory of a long prompt."""
+
+_CLEARED_AHEAD = 64
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,24 @@ class KeyValues:
         """Tokens per slot."""
         self._keys: dict[int, torch.Tensor] = {}
         self._values: dict[int, torch.Tensor] = {}
+        self._clear: dict[int, int] = {}
+        """Tokens up to which a layer's slots hold numbers; beyond, there is whatever the memory held before."""
 
-    def of_layer(self, layer: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`like` is what the layer gives: [1, heads, tokens, width]."""
+    def of_layer(self, layer: int, like: torch.Tensor, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values to write and read so many tokens of; `like` is what the layer gives, [1, heads, …, width]."""
         if layer not in self._keys:
             shape = (self.slots, like.shape[1], self.room, like.shape[3])
-            # Never read beyond what was written. Pages nobody has written to take no memory on a CPU.
+            # On a CPU, pages that nobody has written to take no memory.
             self._keys[layer], self._values[layer] = like.new_empty(shape), like.new_empty(shape)
-        return self._keys[layer], self._values[layer]
+            self._clear[layer] = 0
+        keys, values = self._keys[layer], self._values[layer]
+        clear = self._clear[layer]
+        if tokens > clear:
+            # A short text is read as far as the longest, and what is masked still must be a number: 0 times NaN is NaN.
+            self._clear[layer] = min(self.room, tokens + _CLEARED_AHEAD)
+            for kept in (keys, values):
+                kept[:, :, clear : self._clear[layer]] = 0
+        return keys, values
 
     @torch.inference_mode()
     def move(self, source: int, target: int, length: int) -> None:
@@ -83,7 +95,6 @@ class PackedStep:
     kept: KeyValues | None = None
     check_stop: Callable[[], None] = lambda: None
     """Called before every layer; what it raises ends the step."""
-    _positions: torch.Tensor | None = field(default=None, init=False)
     _masks: dict[Any, torch.Tensor] = field(default_factory=dict, init=False)
     """Layers of one kind share them."""
 
@@ -94,6 +105,10 @@ class PackedStep:
             for branch in span.branches:
                 positions += range(span.trunk, span.trunk + branch)
         return positions
+
+    @cached_property
+    def _longest(self) -> int:
+        return max([*(held + 1 for held in self.continued), *(span.trunk for span in self.spans)])
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rule: Rule
@@ -111,7 +126,7 @@ class PackedStep:
 
     def _keep(self, layer: int, span: Span, key: torch.Tensor, value: torch.Tensor) -> None:
         if self.kept is not None and span.slot is not None:
-            keys, values = self.kept.of_layer(layer, key)
+            keys, values = self.kept.of_layer(layer, key, self._longest)
             keys[span.slot, :, : span.trunk] = key[0, :, span.start : span.start + span.trunk]
             values[span.slot, :, : span.trunk] = value[0, :, span.start : span.start + span.trunk]
 
@@ -120,7 +135,7 @@ class PackedStep:
     ) -> torch.Tensor:
         """One token of each text against all that its slot holds, [texts, heads, width]."""
         assert self.kept is not None
-        keys, values = self.kept.of_layer(layer, key)
+        keys, values = self.kept.of_layer(layer, key, self._longest)
         count, longest = len(self.continued), max(self.continued) + 1
         lengths = torch.tensor(self.continued, device=query.device)
         texts = torch.arange(count, device=query.device)

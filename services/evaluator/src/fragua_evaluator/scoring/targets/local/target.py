@@ -54,7 +54,8 @@ class LocalTarget:
         self._chat = chat
         self._decoding = decoding
         self._loaded = loaded
-        self._packs = can_pack(config)
+        # On a GPU, transformers' own batches are fast, and they are what its tests cover.
+        self._packs = can_pack(config) and loaded.device.type == "cpu"
         self._weights_type = loaded.weights_type(files.base)
         self._is_open = True
         loaded.enlist(files)
