@@ -14,8 +14,8 @@ from typing import Any
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 import torch
-from lm_eval.api.instance import Instance
-from lm_eval.models.huggingface import HFLM
+from lm_eval.api.instance import Instance  # type: ignore[import-not-found]  # only the peers' environment has it
+from lm_eval.models.huggingface import HFLM  # type: ignore[import-not-found]
 
 folder, results = Path(sys.argv[1]), Path(sys.argv[2])
 torch.set_num_threads(1)

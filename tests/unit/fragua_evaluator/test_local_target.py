@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,9 +19,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from fragua_evaluator.domain.arm import Decoding, LocalModel, Message, Role
 from fragua_evaluator.domain.report import Answer, Ending
-from fragua_evaluator.scoring.targets.local import continuous, loaded, packed_model, target, weighing
+from fragua_evaluator.scoring.targets.local import continuous, loaded, packed_model, weighing
+from fragua_evaluator.scoring.targets.local.files import ModelFiles
 from fragua_evaluator.scoring.targets.local.loaded import LoadedModels
-from fragua_evaluator.scoring.targets.local.target import LocalTarget, open_local_model
+from fragua_evaluator.scoring.targets.local.sampling import Sampler
+from fragua_evaluator.scoring.targets.local.target import AnyQuestion, LocalTarget, open_local_model
 from fragua_evaluator.scoring.targets.port import ChoiceQuestion, Question, TextQuestion
 from fragua_platform.errors import Corrupted, FraguaError, InvalidData, InvalidInput, LimitExceeded
 from tests.tiny_families import FAMILIES, make_tiny_family
@@ -63,7 +66,11 @@ def never() -> bool:
 
 def make_adapter(base: Path, adapter: Path, seed: int = 0, **config: Any) -> None:
     torch.manual_seed(seed)
-    settings = {"r": 4, "target_modules": ["q_proj", "o_proj", "up_proj"], "init_lora_weights": False} | config
+    settings: dict[str, Any] = {
+        "r": 4,
+        "target_modules": ["q_proj", "o_proj", "up_proj"],
+        "init_lora_weights": False,
+    } | config
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(**settings))
     model.save_pretrained(str(adapter), save_embedding_layers=False)
 
@@ -128,7 +135,7 @@ class Transformers:
 
     def __init__(self, base: Path, model: Any = None) -> None:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(base)
-        self.model = model or AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+        self.model: Any = model or AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
         named = GenerationConfig.from_pretrained(base).eos_token_id
         self.stops = [*(named if isinstance(named, list) else [named]), self.tokenizer.eos_token_id]
         self.model.generation_config = GenerationConfig(eos_token_id=self.stops, pad_token_id=0)
@@ -233,7 +240,7 @@ def test_a_sampled_answer_depends_on_its_question_and_seed_alone(
 def test_draws_follow_the_probabilities_of_the_likeliest_tokens() -> None:
     question = questions(1)[0]
     logits = torch.log(torch.tensor([0.05, 0.5, 0.3, 0.15]))
-    sampler = target.Sampler.of(question, Decoding(temperature=1.0, top_p=0.9))
+    sampler = Sampler.of(question, Decoding(temperature=1.0, top_p=0.9))
     drawn = torch.bincount(torch.tensor([sampler.draw(logits) for _ in range(4_000)]), minlength=4) / 4_000
     assert drawn.tolist() == pytest.approx([0.0, 0.5 / 0.95, 0.3 / 0.95, 0.15 / 0.95], abs=0.03)
 
@@ -241,7 +248,12 @@ def test_draws_follow_the_probabilities_of_the_likeliest_tokens() -> None:
 def test_base_adapter_and_merged_say_what_peft_says(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loads: list[Path] = []
     load_base = loaded.load_base
-    monkeypatch.setattr(loaded, "load_base", lambda base, *rest: loads.append(base) or load_base(base, *rest))
+
+    def counted(base: Path, *rest: Any) -> Any:
+        loads.append(base)
+        return load_base(base, *rest)
+
+    monkeypatch.setattr(loaded, "load_base", counted)
     models = LoadedModels(threads=1)
     base, tuned = (open_local_model(model, llama, Decoding(), models) for model in (BASE, TUNED))
     turns = [dict(arm.generate(questions(), never)) for arm in (base, tuned, base, tuned)]
@@ -276,14 +288,14 @@ def test_a_base_is_freed_when_no_open_target_wants_it(llama: Path) -> None:
     models = LoadedModels(threads=1)
     base, tuned = (open_local_model(model, llama, Decoding(), models) for model in (BASE, TUNED))
     list(base.generate(questions(1), never))
-    held = models.speaking(target.ModelFiles(llama / "base", None, merged=False))
+    held = models.speaking(ModelFiles(llama / "base", None, merged=False))
     base.close()
     base.close()
     models.free_unused()
-    assert models.speaking(target.ModelFiles(llama / "base", None, merged=False)) is held
+    assert models.speaking(ModelFiles(llama / "base", None, merged=False)) is held
     tuned.close()
     models.free_unused()
-    assert models.speaking(target.ModelFiles(llama / "base", None, merged=False)) is not held
+    assert models.speaking(ModelFiles(llama / "base", None, merged=False)) is not held
 
 
 @pytest.mark.parametrize("model", [BASE, TUNED, MERGED])
@@ -322,7 +334,7 @@ def test_a_stop_request_is_seen_between_tokens(llama: Path, monkeypatch: pytest.
 
 def test_times_of_the_answers_add_up_to_the_time_that_passed(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10_000))
-    monkeypatch.setattr(continuous.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
     arm = opened(llama)
     list(arm.generate(questions(1), never))  # warms up
     started = next(clock)
@@ -337,7 +349,10 @@ def test_questions_without_room_are_refused_together_and_by_name(llama: Path) ->
     arm = opened(llama)
     arm.refuse_unfit([*questions(), *choice_questions(), *text_questions()])
     long = (Message(role=Role.USER, content="Di: niño, piña. " * 60),)
-    unfit = [Question("suite/long", "suite", "long", 0, asked(0), 500, 0), TextQuestion("suite/text", long, "sí")]
+    unfit: list[AnyQuestion] = [
+        Question("suite/long", "suite", "long", 0, asked(0), 500, 0),
+        TextQuestion("suite/text", long, "sí"),
+    ]
     with pytest.raises(InvalidData, match=r"suite/long takes .* tokens, 12 of the model's 512 are free") as refused:
         arm.refuse_unfit([*questions(), *unfit])
     assert refused.value.reason == "PROMPT_TOO_LONG"
@@ -351,6 +366,33 @@ def test_questions_that_the_template_refuses_are_told_by_name(inputs: Path) -> N
     with pytest.raises(InvalidData, match="no system turn") as refused:
         opened(inputs).refuse_unfit(questions(2))
     assert [violation.field for violation in refused.value.violations] == ["suite/0/0", "suite/1/0"]
+
+
+def test_an_empty_choice_is_refused(llama: Path) -> None:
+    question = ChoiceQuestion("suite/empty", asked(0), ("A) sí", " "))
+    with pytest.raises(InvalidData, match="suite/empty: choice 2 is empty") as refused:
+        opened(llama).refuse_unfit([question])
+    assert refused.value.reason == "EMPTY_CHOICE"
+
+
+@pytest.mark.parametrize("way", ["packed", "plain"])
+def test_a_model_that_computes_no_numbers_fails_and_gets_no_score(
+    inputs: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    if way == "plain":
+        monkeypatch.setattr(packed_model, "PROVEN_ARCHITECTURES", frozenset())
+    file = inputs / "base/model.safetensors"
+    weights = load_file(file)
+    weights["model.norm.weight"][0] = torch.nan
+    save_file(weights, file, {"format": "pt"})
+    arm = opened(inputs)
+    answers = [
+        *arm.generate(questions(2), never),
+        *arm.weigh_choices(choice_questions(2), never),
+        *arm.weigh_texts(text_questions(2), never),
+    ]
+    assert [answer.ending for _, answer in answers] == [Ending.FAILED] * 6
+    assert all(answer.failure.startswith("NOT_A_NUMBER: ") for _, answer in answers)
 
 
 def test_running_out_of_memory_names_the_way_out(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,10 +447,10 @@ def opened_with(inputs: Path, template: str) -> LocalTarget:
 
 def test_arms_of_one_family_get_the_same_prompt_and_other_prompts_differ(llama: Path) -> None:
     base, tuned = opened(llama), opened(llama, TUNED)
-    for question in (questions(1)[0], choice_questions(1)[0], text_questions(1)[0]):
+    every: list[AnyQuestion] = [*questions(), *choice_questions(), *text_questions()]
+    for question in every:
         assert base.prompt_digest(question) == tuned.prompt_digest(question)
-    digests = {base.prompt_digest(question) for question in [*questions(), *choice_questions(), *text_questions()]}
-    assert len(digests) == 7 + 5 + 4
+    assert len({base.prompt_digest(question) for question in every}) == len(every)
 
 
 def test_the_digest_changes_with_whatever_may_change_an_answer_and_with_nothing_else(inputs: Path) -> None:

@@ -73,6 +73,8 @@ class Chat:
         token that the bare prompt, without the white space at its end, has in common with it: the split that
         lm-evaluation-harness makes, so that scores can be held against the ones which others publish.
         """
+        if empty := [place for place, choice in enumerate(choices, start=1) if not choice.strip()]:
+            raise InvalidData(f"choice {empty[0]} is empty, so it cannot be weighed", reason="EMPTY_CHOICE")
         prompt = self._render(messages, opens_answer=True)
         before = self._encode(prompt.rstrip())
         return [_continue(before, self._encode(prompt + choice)) for choice in choices]
@@ -105,7 +107,9 @@ class Chat:
         try:
             return _apply(self.tokenizer, turns, opens_answer=opens_answer)
         except TemplateError as objection:
-            raise InvalidData(f"the model's chat template refuses the messages: {objection}") from objection
+            raise InvalidData(
+                f"the model's chat template refuses the messages: {objection}", reason=_UNSUPPORTED
+            ) from objection
 
 
 def _continue(before: tuple[int, ...], whole: tuple[int, ...]) -> Continuation:

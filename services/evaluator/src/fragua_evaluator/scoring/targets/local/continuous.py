@@ -42,12 +42,14 @@ class Written:
     tokens: list[int] = field(default_factory=list)
     ended: bool = False
     """The last token ends the turn."""
+    broken: bool = False
+    """The model computed no number, so there is no next token."""
     seconds: float = 0.0
     first_token_seconds: float = 0.0
 
     @property
     def is_complete(self) -> bool:
-        return self.ended or len(self.tokens) == self.prompt.max_new_tokens
+        return self.ended or self.broken or len(self.tokens) == self.prompt.max_new_tokens
 
 
 def slots_for(room: int, config: Any, bytes_per_number: int) -> int:
@@ -134,8 +136,10 @@ class _Batch:
         chosen = choose_tokens(logits, [written.prompt.sampler for written in asked])
         seconds = time.perf_counter() - started
         for written, token in zip(asked, chosen, strict=True):
-            written.tokens.append(token)
-            written.ended = token in self._stop_ids
+            written.broken = token is None
+            if token is not None:
+                written.tokens.append(token)
+                written.ended = token in self._stop_ids
         for written in self._active:
             written.seconds += seconds / len(tokens)
         for written in admitted:

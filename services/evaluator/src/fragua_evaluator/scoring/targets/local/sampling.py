@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,10 +50,10 @@ class Sampler:
         return torch.zeros_like(chances).index_copy_(0, kept, chances[kept])
 
 
-def choose_tokens(logits: torch.Tensor, samplers: Sequence[Sampler | None]) -> list[int]:
-    """One token for each row; rows without a sampler take the likeliest."""
-    chosen: list[int] = logits.argmax(-1).tolist()
+def choose_tokens(logits: torch.Tensor, samplers: Sequence[Sampler | None]) -> list[int | None]:
+    """One token for each row, the likeliest where there is no sampler; None where the logits are no numbers."""
+    highest, likeliest = logits.max(-1)
     return [
-        likeliest if sampler is None else sampler.draw(row)
-        for likeliest, sampler, row in zip(chosen, samplers, logits, strict=True)
+        None if not math.isfinite(value) else token if sampler is None else sampler.draw(row)
+        for value, token, sampler, row in zip(highest.tolist(), likeliest.tolist(), samplers, logits, strict=True)
     ]

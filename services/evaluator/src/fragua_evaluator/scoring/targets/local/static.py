@@ -72,7 +72,8 @@ def _write_batch(
     written = [
         _read(prompt, row, stop_ids) for prompt, row in zip(prompts, generated[:, longest:].tolist(), strict=True)
     ]
-    for answer in written:
+    for row, answer in enumerate(written):
+        answer.broken = row in chooser.broken_rows
         answer.seconds = seconds / len(prompts)
         answer.first_token_seconds = chooser.first_token_seconds
     return written
@@ -89,15 +90,17 @@ class _Chooser(LogitsProcessor):
 
     def __init__(self, samplers: Sequence[Sampler | None]) -> None:
         self._samplers = samplers
+        self.broken_rows: set[int] = set()
+        """Those whose logits were no numbers once."""
         self.started = time.perf_counter()
         self.first_token_seconds = 0.0
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if not self.first_token_seconds:
             self.first_token_seconds = time.perf_counter() - self.started
-        if not any(self._samplers):
-            return scores
-        chosen = torch.tensor(choose_tokens(scores, self._samplers), device=scores.device)
+        chosen_tokens = choose_tokens(scores, self._samplers)
+        self.broken_rows |= {row for row, token in enumerate(chosen_tokens) if token is None}
+        chosen = torch.tensor([token or 0 for token in chosen_tokens], device=scores.device)
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 
 

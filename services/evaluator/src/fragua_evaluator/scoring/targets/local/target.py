@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from fragua_platform.errors import InvalidData, InvalidInput, Violation
 _MAX_VIOLATIONS = 20
 _WARM_UP_TOKENS = 16
 _WAY_OUT = "lower max_new_tokens, shorten the questions, or take a machine with more memory"
+
+_NO_NUMBER = "NOT_A_NUMBER: the model computed no number here; its weights, or the adapter's, are damaged or overflowed"
 
 AnyQuestion = Question | ChoiceQuestion | TextQuestion
 
@@ -95,12 +98,14 @@ class LocalTarget:
 
     def refuse_unfit(self, questions: Sequence[AnyQuestion]) -> None:
         refused: list[Violation] = []
+        reason = ""
         too_long: list[Violation] = []
         for question in questions:
             try:
                 problem = self._lack_of_room(question)
             except InvalidData as objection:
                 refused.append(Violation(question.key, str(objection)))
+                reason = reason or objection.reason
                 continue
             if problem:
                 too_long.append(Violation(question.key, problem))
@@ -108,7 +113,7 @@ class LocalTarget:
             raise InvalidData(
                 f"{len(refused)} questions cannot be put to {self._identity.model}; "
                 f"first: {refused[0].field}: {refused[0].description}",
-                reason="UNSUPPORTED_CHAT_TEMPLATE",
+                reason=reason,
                 violations=[*refused, *too_long][:_MAX_VIOLATIONS],
             )
         if too_long:
@@ -176,6 +181,8 @@ class LocalTarget:
         return slots_for(room, self._config, self._weights_type.itemsize)
 
     def _answer(self, written: Written) -> Answer:
+        if written.broken:
+            return Answer(ending=Ending.FAILED, failure=_NO_NUMBER, seconds=written.seconds)
         said = written.tokens[:-1] if written.ended else written.tokens
         return Answer(
             text=self._chat.read(said),
@@ -190,30 +197,14 @@ class LocalTarget:
         self, questions: Sequence[ChoiceQuestion], stop_requested: StopRequested
     ) -> Iterator[tuple[str, Answer]]:
         for weighed, prompt in self._weigh(questions, stop_requested):
-            yield (
-                weighed.key,
-                Answer(
-                    ending=Ending.STOP,
-                    prompt_tokens=prompt,
-                    seconds=weighed.seconds,
-                    choice_log_likelihoods=weighed.log_likelihoods,
-                ),
-            )
+            yield weighed.key, _weighed_answer(weighed, prompt, choice_log_likelihoods=weighed.log_likelihoods)
 
     def weigh_texts(
         self, questions: Sequence[TextQuestion], stop_requested: StopRequested
     ) -> Iterator[tuple[str, Answer]]:
         for weighed, prompt in self._weigh(questions, stop_requested):
-            yield (
-                weighed.key,
-                Answer(
-                    ending=Ending.STOP,
-                    tokens=weighed.tokens,
-                    prompt_tokens=prompt,
-                    seconds=weighed.seconds,
-                    log_likelihood=weighed.log_likelihoods[0],
-                ),
-            )
+            (log_likelihood,) = weighed.log_likelihoods
+            yield weighed.key, _weighed_answer(weighed, prompt, tokens=weighed.tokens, log_likelihood=log_likelihood)
 
     def _weigh(
         self, questions: Sequence[ChoiceQuestion | TextQuestion], stop_requested: StopRequested
@@ -254,3 +245,9 @@ class LocalTarget:
         if self._is_open:
             self._is_open = False
             self._loaded.dismiss(self._files)
+
+
+def _weighed_answer(weighed: Weighed, prompt_tokens: int, **measured: Any) -> Answer:
+    if not all(map(math.isfinite, weighed.log_likelihoods)):
+        return Answer(ending=Ending.FAILED, failure=_NO_NUMBER, seconds=weighed.seconds)
+    return Answer(ending=Ending.STOP, prompt_tokens=prompt_tokens, seconds=weighed.seconds, **measured)
