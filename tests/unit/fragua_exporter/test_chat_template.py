@@ -124,6 +124,7 @@ def test_the_same_turns_written_another_way_are_chatml() -> None:
         PLAIN_CHATML.replace("messages -%}", "messages if message.role != 'system' -%}"),
         "{{ messages[-1].content }}",
         "{{ raise_exception('no') }}",
+        "{{ 1 // 0 }}",
     ],
     ids=[
         "begins with a token of another tokenizer",
@@ -134,6 +135,7 @@ def test_the_same_turns_written_another_way_are_chatml() -> None:
         "forgets the system prompt",
         "no turns at all",
         "broken",
+        "computes what cannot be",
     ],
 )
 # R192

@@ -52,6 +52,12 @@ def test_a_missing_file_is_named(copy: Path, name: str) -> None:
         open_checkpoint(copy)
 
 
+def test_a_configuration_that_no_parser_can_follow_is_named(copy: Path) -> None:
+    (copy / "config.json").write_text("[" * 200_000)
+    with pytest.raises(InvalidData, match=r"base/config\.json is not JSON"):
+        open_checkpoint(copy)
+
+
 def test_an_index_cannot_point_outside_of_the_directory(copy: Path) -> None:
     (copy / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../../secret.safetensors"}}))
     with pytest.raises(InvalidData, match="not a plain file name"):

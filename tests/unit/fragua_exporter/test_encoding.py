@@ -31,9 +31,21 @@ def test_bytes_are_those_of_gguf(stored: Type) -> None:
     rows = awkward_numbers()
     encode = encoder(stored)
     expected = gguf.quants.quantize(rows.numpy(), stored)
-    for part in (rows, rows[:7]):  # The second call finds a buffer that is too large for it.
+    # The third and fourth call find buffers that are too large for them.
+    for part in (rows, rows, rows[:7], rows[:7]):
         ours = encode(part).contiguous().view(torch.uint8).numpy().ravel()
         assert np.array_equal(ours, expected[: len(part)].view(np.uint8).ravel())
+
+
+@pytest.mark.parametrize("stored", [Type.F32, Type.F16, Type.BF16, Type.Q8_0])
+def test_a_result_stays_until_the_next_call_but_one(stored: Type) -> None:
+    rows = awkward_numbers()
+    encode = encoder(stored)
+    first = encode(rows)
+    kept = first.clone()
+    second = encode(rows[:7] + 1)
+    assert torch.equal(first, kept)
+    assert first.data_ptr() != second.data_ptr()
 
 
 def test_types_that_llama_cpp_alone_writes_are_refused() -> None:

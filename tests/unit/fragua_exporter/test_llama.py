@@ -68,6 +68,8 @@ def test_an_untied_model_has_a_head_of_its_own(base: Path) -> None:
         ("mlp_bias", True),
         ("hidden_act", "gelu"),
         ("rope_parameters", {"rope_type": "yarn", "rope_theta": 1e4}),
+        ("rope_parameters", "plain"),
+        ("rope_parameters", [1, 2]),
         ("hidden_size", -64),
         ("num_hidden_layers", 10**9),
     ],

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import jinja2
 
 from fragua_exporter.conversion.go_template import GoTemplate
 from fragua_exporter.conversion.go_values import GoTemplateError
@@ -250,5 +249,5 @@ def _render_as_ollama(template: GoTemplate, messages: Sequence[Message]) -> str:
 def _prints(render: Render, conversation: Sequence[Message]) -> str | None:
     try:
         return render(conversation)
-    except jinja2.TemplateError:  # Templates refuse roles that they do not know, and some are simply broken.
+    except Exception:  # Templates refuse roles that they do not know, and some raise whatever Python does.
         return None

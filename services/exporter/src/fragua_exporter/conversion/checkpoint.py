@@ -120,7 +120,7 @@ def read_json(file: Path) -> dict[str, Any]:
         document = json.loads(file.read_text("utf-8"))
     except FileNotFoundError as missing:
         raise InvalidData(f"{place} is missing: give the whole directory as it was saved") from missing
-    except ValueError as broken:
+    except (ValueError, RecursionError) as broken:
         raise InvalidData(f"{place} is not JSON ({broken}): copy it again from its source") from broken
     if not isinstance(document, dict):
         raise InvalidData(f"{place} holds {type(document).__name__}, expected an object")

@@ -14,7 +14,8 @@ Encode = Callable[[torch.Tensor], torch.Tensor]
 
 _Q8_0_BLOCK, _Q8_0_BYTES = GGML_QUANT_SIZES[GGMLQuantizationType.Q8_0]
 # C's roundf rounds halves away from zero. Truncating x + .5 does so too, but for the number just below .5.
-_ALMOST_HALF = torch.tensor(np.nextafter(np.float32(0.5), np.float32(0.0)))
+_ALMOST_HALF_BITS = int(np.nextafter(np.float32(0.5), np.float32(0.0)).view(np.int32))
+_SIGN_BIT = -(2**31)
 
 
 def encoder(stored: GGMLQuantizationType) -> Encode:
@@ -59,6 +60,7 @@ class _EightBits:
     def _grow(self, blocks: int) -> None:
         self._scaled = torch.empty(blocks, _Q8_0_BLOCK)
         self._halves = torch.empty(blocks, _Q8_0_BLOCK)
+        """With the signs of the scaled numbers."""
         self._encoded = torch.empty(blocks, _Q8_0_BYTES, dtype=torch.int8)
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
@@ -69,7 +71,10 @@ class _EightBits:
         encoded = self._encoded[: len(values)]
         scale = torch.abs(values, out=scaled).amax(1, keepdim=True).div_(127)
         torch.mul(values, torch.where(scale == 0, 0, 1 / scale), out=scaled)
-        scaled.add_(torch.copysign(_ALMOST_HALF, scaled, out=halves))
+        # copysign, by bits: it is not vectorised.
+        signs = torch.bitwise_and(scaled.view(torch.int32), _SIGN_BIT, out=halves.view(torch.int32))
+        signs.bitwise_or_(_ALMOST_HALF_BITS)
+        scaled.add_(halves)
         encoded[:, :2] = scale.half().view(torch.int8)
         encoded[:, 2:] = scaled  # Truncates.
         return encoded

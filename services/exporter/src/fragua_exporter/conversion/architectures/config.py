@@ -74,12 +74,15 @@ def parse_config(kind: type[Config], document: Mapping[str, Any], family: str) -
         ) from invalid
 
 
-def rope_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The rotary settings in the form of transformers 5, from whichever release wrote them."""
+def rope_of(document: Mapping[str, Any]) -> Any:
+    """The rotary settings in the form of transformers 5, from whichever release wrote them; what is no object at all is
+    returned as it is, to be refused by who reads it."""
     if document.get("rope_parameters"):
-        return dict(document["rope_parameters"])
+        return document["rope_parameters"]
     # They once lay apart: rope_theta and partial_rotary_factor beside rope_scaling, whose type was first called `type`.
     scaling = document.get("rope_scaling") or {}
+    if not isinstance(scaling, dict):
+        return scaling
     former = {
         "rope_theta": document.get("rope_theta"),
         "partial_rotary_factor": document.get("partial_rotary_factor"),

@@ -89,9 +89,9 @@ def _with_defaults(document: Mapping[str, Any]) -> dict[str, Any]:
     return {"tie_word_embeddings": True, "head_dim": 256, **document}
 
 
-def _gemma3_rope(document: Mapping[str, Any]) -> dict[str, Any]:
+def _gemma3_rope(document: Mapping[str, Any]) -> Any:
     rope = rope_of(document)
-    if "full_attention" in rope:
+    if not isinstance(rope, dict) or "full_attention" in rope:
         return rope
     # Before transformers 5 the waves of the layers with a window lay apart, and scaling was for the others alone.
     local = document.get("rope_local_base_freq")
