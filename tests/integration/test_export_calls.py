@@ -198,7 +198,9 @@ async def test_an_export_that_did_not_arrive_as_it_was_proven_is_not_there_until
     kind: Any = site.service.kinds["export"]
     kind._store = store = RottingStore(site.folder / "artifacts")
     store.folder = site.folder / "artifacts"
-    with pytest.raises(Unavailable, match=r"tutor-3-q4_k_m\.gguf did not arrive in the artifact store as sent") as failed:
+    with pytest.raises(
+        Unavailable, match=r"tutor-3-q4_k_m\.gguf did not arrive in the artifact store as sent"
+    ) as failed:
         await site.finish(ordered, FILES)
     assert failed.value.reason == "UPLOAD_DAMAGED"
     job = await site.resources.database.run(lambda connection: site.service.jobs.get(connection, ordered.name))

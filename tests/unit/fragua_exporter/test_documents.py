@@ -198,6 +198,24 @@ def test_the_card_tells_what_was_measured() -> None:
     assert f"fragua export verify {EXPORT}" in body
 
 
+# R164
+def test_the_card_tells_what_an_evaluation_came_to_and_why() -> None:
+    judged = FACTS.history.scores[0].model_copy(
+        update={
+            "verdict": "INCONCLUSIVE",
+            "reasons": ("22 questions cannot tell 5 % apart", "a | reason"),
+            "decision": "Íñigo: try it in class",
+        }
+    )
+    plain = FACTS.history.scores[0].model_copy(update={"evaluation": "branches/tutor/evaluations/e2"})
+    card = model_card(replace(FACTS, history=History(scores=(judged, plain))))
+    assert "| `branches/tutor/evaluations/e1` | token_f1 | 22 | 0.2100 | 0.7625 | INCONCLUSIVE |" in card
+    assert "| `branches/tutor/evaluations/e2` | token_f1 | 22 | 0.2100 | 0.7625 |  |" in card
+    assert "- INCONCLUSIVE of `branches/tutor/evaluations/e1`: 22 questions cannot tell 5 % apart\n" in card
+    assert "- INCONCLUSIVE of `branches/tutor/evaluations/e1`: a \\| reason\n" in card
+    assert "- decided on `branches/tutor/evaluations/e1`: Íñigo: try it in class\n" in card
+
+
 def test_what_a_model_says_cannot_become_markup() -> None:
     card = model_card(FACTS)
     assert "    La cigüeña | anida\n    ## en la torre." in card

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-
 from fragua_exporter.conversion.go_template import GoTemplate
 from fragua_exporter.conversion.go_values import GoTemplateError
 from fragua_platform.errors import InvalidInput

@@ -156,9 +156,7 @@ class Steps:
 
     def journal_at(self, milestone: int) -> str:
         """What `resume` reads."""
-        document = _Document(
-            inputs=self.inputs, files=self._files, remembered=self._remembered, milestones=milestone
-        )
+        document = _Document(inputs=self.inputs, files=self._files, remembered=self._remembered, milestones=milestone)
         return document.model_dump_json(indent=1)
 
     def _note_reused(self, name: str, entry: FinishedFile, *, there: bool) -> None:

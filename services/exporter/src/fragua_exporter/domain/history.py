@@ -31,6 +31,12 @@ class Score(_Frozen):
     base_score: float
     tuned_score: float
     item_count: int
+    verdict: str = ""
+    """`GO`, `NO_GO` or `INCONCLUSIVE`; empty where the evaluation came to none."""
+    reasons: tuple[str, ...] = ()
+    """Why, one line each."""
+    decision: str = ""
+    """What somebody decided then, and who; empty where nobody did."""
 
 
 class History(_Frozen):

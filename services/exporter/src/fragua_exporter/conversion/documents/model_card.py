@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from fragua_exporter.conversion.documents.facts import ExportFacts
 from fragua_exporter.domain.exported_file import ExportedFile
-from fragua_exporter.domain.history import LossSeries, TrainingFacts
+from fragua_exporter.domain.history import LossSeries, Score, TrainingFacts
 
 _HUB_SOURCE = re.compile(r"hub:([^/@]+/[^/@]+)@")
 LICENSE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}")
@@ -92,23 +92,36 @@ def _losses(name: str, series: LossSeries | None) -> Iterator[tuple[str, str]]:
 
 def _evaluation(facts: ExportFacts) -> Iterator[str]:
     yield "## Evaluation"
-    if not facts.history.scores:
+    scores = facts.history.scores
+    if not scores:
         yield "No evaluation of this adapter was known when it was exported."
         return
     yield "Base and adapter answered the same held-out questions, before the export."
+    header = ("evaluation", "metric", "questions", "base", "adapter")
+    judged = any(each.verdict for each in scores)
     yield _table(
-        ("evaluation", "metric", "questions", "base", "adapter"),
-        [
-            (
-                f"`{each.evaluation}`",
-                each.metric,
-                f"{each.item_count:,}",
-                f"{each.base_score:.4f}",
-                f"{each.tuned_score:.4f}",
-            )
-            for each in facts.history.scores
-        ],
+        (*header, "verdict") if judged else header,
+        [(*_scored(each), *([each.verdict] if judged else [])) for each in scores],
     )
+    if explained := [line for each in scores for line in _explained(each)]:
+        yield "\n".join(explained)
+
+
+def _scored(score: Score) -> tuple[str, ...]:
+    return (
+        f"`{score.evaluation}`",
+        score.metric,
+        f"{score.item_count:,}",
+        f"{score.base_score:.4f}",
+        f"{score.tuned_score:.4f}",
+    )
+
+
+def _explained(score: Score) -> Iterator[str]:
+    for reason in score.reasons:
+        yield f"- {score.verdict} of `{score.evaluation}`: {_cell(reason)}"
+    if score.decision:
+        yield f"- decided on `{score.evaluation}`: {_cell(score.decision)}"
 
 
 def _measurements(facts: ExportFacts) -> Iterator[str]:
