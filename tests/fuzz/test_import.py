@@ -174,10 +174,14 @@ def check_version(made: Import) -> None:
     report = made.report
     rows = made.rows("train.jsonl") + made.rows("validation.jsonl")
     left_out = sum(report.selection.rows_left_out.values()) if report.selection else 0
-    repeats = report.rows - left_out - len(rows)
+    repeats = sum(count for code, count in report.problem_counts.items() if code == "DUPLICATE_EXAMPLE")
     assert (report.train_rows + report.validation_rows) == len(rows)
-    assert repeats == sum(count for code, count in report.problem_counts.items() if code == "DUPLICATE_EXAMPLE")
-    assert len({row["id"] for row in rows}) == len(rows)
+    assert len({row["id"] for row in rows}) == report.rows - left_out - repeats
+    held_out = {row["id"] for row in made.rows("validation.jsonl")}
+    assert len(held_out) == report.validation_rows, "what is asked is asked once"
+    assert held_out.isdisjoint(row["id"] for row in made.rows("train.jsonl"))
+    keeps_repeats = report.spec.fixers and "drop-duplicates" not in report.spec.fixers and not report.spec.evaluation
+    assert len(rows) == report.rows - left_out - (0 if keeps_repeats else repeats)
     assert all(row["messages"][-1]["role"] == "assistant" and row["messages"][-1]["content"].strip() for row in rows)
 
 
