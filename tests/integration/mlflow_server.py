@@ -38,9 +38,15 @@ class MlflowServer:
                 found = [run for run in self.runs if run["tags"]["fragua.training_job"] == wanted[1]]
                 return 200, {"runs": [{"info": {"run_id": run["id"]}} for run in found]} if found else {}
             case "runs/create":
-                run = {"id": f"run-{len(self.runs)}", "experiment": self.experiments[int(asked["experiment_id"])]}
-                tags = {tag["key"]: tag["value"] for tag in asked["tags"]}
-                self.runs.append(run | {"name": asked["run_name"], "tags": tags, "params": {}, "series": []})
+                run: dict[str, Any] = {
+                    "id": f"run-{len(self.runs)}",
+                    "experiment": self.experiments[int(asked["experiment_id"])],
+                    "name": asked["run_name"],
+                    "tags": {tag["key"]: tag["value"] for tag in asked["tags"]},
+                    "params": {},
+                    "series": [],
+                }
+                self.runs.append(run)
                 return 200, {"run": {"info": {"run_id": run["id"]}}}
             case "runs/log-batch":
                 run = self._run(asked)

@@ -129,11 +129,14 @@ class Reporter:
             },
         )
 
-    def _write(self, kind: str, fields: dict[str, Any]) -> None:
-        line = json.dumps({"record": kind} | fields, ensure_ascii=False)
+    def relay(self, line: str) -> None:
+        """Pass on a record that a process of this engine wrote."""
         with self._lock:
             self._stream.write(line + "\n")
             self._stream.flush()
+
+    def _write(self, kind: str, fields: dict[str, Any]) -> None:
+        self.relay(json.dumps({"record": kind} | fields, ensure_ascii=False))
 
 
 def run_engine(engine: Callable[[JobDirectory, Reporter], None], arguments: list[str] | None = None) -> NoReturn:

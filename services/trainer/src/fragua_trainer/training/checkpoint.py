@@ -91,6 +91,8 @@ class Checkpoints:
         Waits for the one before where the disk is slower than the steps, and raises what went wrong with it.
         """
         self.finish()
+        if not run.ranks.first:
+            return  # every rank has the same to save, and goes on from what the first one wrote
         # The former copies are written, so their memory serves again: fresh memory costs more than copying.
         self._copies = _copied(_tensors(run), self._copies)
         lengths = {file: file.stat().st_size for file in self._journal}

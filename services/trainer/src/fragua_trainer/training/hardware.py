@@ -12,13 +12,14 @@ import psutil  # type: ignore[import-untyped]
 import torch
 
 from fragua_trainer.domain.training_spec import Precision
+from fragua_trainer.training.ranks import ALONE, Ranks
 
 SMALL_BASE_BYTES = 1 << 30
 """Below this size of the weight files a CPU stays with fp32: conversions cost what the shorter numbers save."""
 
 
-def choose_device() -> torch.device:
-    return torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
+def choose_device(ranks: Ranks = ALONE) -> torch.device:
+    return torch.device("cuda", ranks.local) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def choose_precision(asked: Precision, device: torch.device, base: Path) -> Precision:

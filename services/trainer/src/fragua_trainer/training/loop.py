@@ -63,7 +63,7 @@ def train(
         if _evaluation_due(run, dataset, logging, ending):
             _evaluate(run, dataset.validation.examples, plan.schedule.batch_size, progress, stopping)
             ending = ending or stopping.ending(state, plan)
-        stop = progress.stop_requested
+        stop = run.ranks.any(progress.stop_requested, run.device)
         # A run that ends before its plan has nothing else to go on from, should publishing it fail.
         due = state.step % logging.save_steps == 0 or ending not in (None, Ending.ALL_STEPS)
         if state.step > saved_step and (stop or due):
@@ -80,11 +80,20 @@ def train(
 def take_step(
     run: Run, batches: Sequence[Batch | Pack], learning_rate: float, progress: Progress | None = None
 ) -> Step:
-    """One optimizer step over micro-batches, each weighted by its supervised tokens.
+    """One optimizer step over this rank's micro-batches, each weighted by its supervised tokens.
 
-    So the gradient is that of one large batch: averaging per micro-batch would let short answers count for more.
+    So the gradient is that of one large batch: averaging per micro-batch, or per rank, would let short answers count for
+    more.
     """
-    supervised_tokens = sum(batch.supervised_tokens for batch in batches)
+    counts = torch.tensor(
+        [
+            float(sum(batch.supervised_tokens for batch in batches)),
+            float(sum(batch.token_count for batch in batches)),
+        ],
+        device=run.device,
+    )
+    run.ranks.add_up([counts])
+    supervised_tokens, tokens = (int(count) for count in counts.tolist())
     loss = torch.zeros((), device=run.device)
     run.model.train()
     for done, batch in enumerate(batches):
@@ -93,8 +102,9 @@ def take_step(
         share = summed_loss(run, batch) / supervised_tokens
         share.backward()
         loss += share.detach()
+    _add_up_gradients(run, loss)
     grad_norm = torch.nn.utils.clip_grad_norm_(trained_parameters(run.optimizer), MAX_GRAD_NORM)
-    measured = Step(loss.item(), grad_norm.item(), supervised_tokens, sum(batch.token_count for batch in batches))
+    measured = Step(loss.item(), grad_norm.item(), supervised_tokens, tokens)
     # Before the optimizer: weights that a NaN has touched can not be saved any more.
     if not (math.isfinite(measured.loss) and math.isfinite(measured.grad_norm)):
         raise _diverged(run.state.step + 1, learning_rate, measured)
@@ -102,6 +112,17 @@ def take_step(
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
     return measured
+
+
+def _add_up_gradients(run: Run, loss: torch.Tensor) -> None:
+    """Of all ranks; one that has no row of this step has no gradient yet."""
+    if run.ranks.count == 1:
+        return
+    parameters = trained_parameters(run.optimizer)
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    run.ranks.add_up([loss, *(parameter.grad for parameter in parameters if parameter.grad is not None)])
 
 
 def summed_loss(run: Run, batch: Batch | Pack) -> torch.Tensor:
@@ -127,16 +148,17 @@ def _advance(run: Run, examples: list[Example], plan: Plan, logging: LoggingSpec
     state = run.state
     progress.step_begins()
     started = time.monotonic()
-    batches = run.arrange([[examples[index] for index in indices] for indices in plan.micro_batches(state.step)])
-    # Dropout of a step depends on nothing before it, so that a resumed run draws the same.
-    torch.manual_seed((plan.schedule.seed + state.step * 1_000_003) % 2**63)
+    rows = [[examples[index] for index in indices] for indices in plan.micro_batches(state.step)]
+    batches = run.arrange(run.share(rows))
+    # Dropout of a step depends on nothing before it, so that a resumed run draws the same; ranks draw for other rows.
+    torch.manual_seed((plan.schedule.seed + state.step * 1_000_003 + run.ranks.number * 7_919) % 2**63)
     learning_rate = plan.learning_rate(state.step)
     try:
         step = take_step(run, batches, learning_rate, progress)
     except Diverged as diverged:
-        rows = [examples[index] for indices in plan.micro_batches(state.step) for index in indices]
-        raise with_rows(diverged, rows, _at_fault(run, rows)) from None
-    seconds = time.monotonic() - started
+        of_step = [example for some in rows for example in some]
+        raise with_rows(diverged, of_step, _at_fault(run, of_step)) from None
+    seconds = run.ranks.as_first(time.monotonic() - started, run.device)
 
     state.step += 1
     state.training_seconds += seconds
@@ -179,14 +201,17 @@ def _evaluate(run: Run, examples: list[Example], batch_size: int, progress: Prog
         for start in range(0, len(side_by_side), MICRO_BATCHES_ARRANGED)
         for batch in run.arrange(side_by_side[start : start + MICRO_BATCHES_ARRANGED])
     ]
-    loss_sum = 0.0
+    loss_sum = torch.zeros((), dtype=torch.float64)
     run.model.eval()
-    for done, batch in enumerate(batches, start=1):
-        if progress.stop_requested:
+    for start in range(0, len(batches), run.ranks.count):
+        if run.ranks.any(progress.stop_requested, run.device):
             return
-        loss_sum += summed_loss(run, batch).item()
+        for batch in run.ranks.share(batches[start : start + run.ranks.count]):
+            loss_sum += summed_loss(run, batch).item()
+        done = min(start + run.ranks.count, len(batches))
         progress.evaluating(run.state, f"validation batch {done}/{len(batches)}")
-    validation_loss = loss_sum / sum(batch.supervised_tokens for batch in batches)
+    validation_loss = run.ranks.add_up_value(loss_sum.item(), run.device)
+    validation_loss /= sum(batch.supervised_tokens for batch in batches)
     metrics = {"validation_loss": validation_loss}
     if stopping.exam is not None:
 
@@ -194,8 +219,9 @@ def _evaluate(run: Run, examples: list[Example], batch_size: int, progress: Prog
             progress.evaluating(run.state, f"answering validation row {done + 1}/{total}")
             return not progress.stop_requested
 
-        score = stopping.exam.score(run, go_on)
-        if score is None:
+        score = stopping.exam.score(run, go_on) if run.ranks.first else None
+        score = run.ranks.as_first(math.nan if score is None else score, run.device)
+        if math.isnan(score):
             return
         metrics[stopping.spec.metric.value] = score
     run.state.validation = Measured.extend(run.state.validation, validation_loss, run.state.step)

@@ -21,6 +21,7 @@ from fragua_trainer.training.hardware import available_memory, choose_precision
 from fragua_trainer.training.needs import disk_needed, memory_needed, refuse_full_disk, trainable_count
 from fragua_trainer.training.optimizers import choose_optimizer
 from fragua_trainer.training.quantization import choose_quantization
+from fragua_trainer.training.ranks import ALONE, Ranks
 from fragua_trainer.training.run import Run
 from fragua_trainer.training.schedule import Plan
 from fragua_trainer.training.warm_start import check_warm_start, load_warm_start
@@ -126,7 +127,7 @@ def prepare(spec: TrainingSpec, job: JobDirectory, device: torch.device, tell: C
     )
 
 
-def begin(ready: Preparation) -> Run:
+def begin(ready: Preparation, ranks: Ranks = ALONE) -> Run:
     """Load the base, put the adapter on it, and stand before the first step."""
     spec = ready.spec
     model = load_base_model(ready.base, ready.precision, ready.device, ready.quantization)
@@ -136,7 +137,9 @@ def begin(ready: Preparation) -> Run:
     adapted = attach_lora(model, ready.lora, ready.targets, spec.schedule.seed, _base_name(spec))
     if spec.warm_start:
         load_warm_start(ready.job.inputs / "adapter", adapted)
-    return Run.start(adapted, spec.schedule, ready.device, ready.precision, ready.optimizer, spec.lora.lora_plus_ratio)
+    return Run.start(
+        adapted, spec.schedule, ready.device, ready.precision, ready.optimizer, spec.lora.lora_plus_ratio, ranks
+    )
 
 
 def _base_name(spec: TrainingSpec) -> str:

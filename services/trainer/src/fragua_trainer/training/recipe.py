@@ -5,7 +5,11 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -25,6 +29,7 @@ from fragua_trainer.training.memory_use import OUT_OF_MEMORY, out_of_memory_repo
 from fragua_trainer.training.outputs import Attempt, Outcome, save_adapter, write_training_info
 from fragua_trainer.training.preparation import Preparation, begin, prepare
 from fragua_trainer.training.progress import Progress
+from fragua_trainer.training.ranks import ALONE, Ranks, join_ranks, leave_ranks
 from fragua_trainer.training.run import RunState
 
 
@@ -32,6 +37,10 @@ def run(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int)
     """Train an adapter for `inputs/base` on `inputs/dataset` and leave it in `outputs/`."""
     torch.set_num_threads(threads)
     disable_progress_bar()
+    ranks = join_ranks()
+    if ranks.count > 1:
+        _train_with_others(spec, job, reporter, ranks)
+        return
     try:
         with out_of_memory_reported(spec):
             fine_tune(spec, job, reporter)
@@ -47,18 +56,46 @@ def run(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int)
         fine_tune(smaller(spec), job, reporter, [notice])
 
 
-def fine_tune(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, notices: Sequence[str] = ()) -> None:
-    started = datetime.now(UTC)
+def _train_with_others(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, ranks: Ranks) -> None:
+    # What memory ran out on one rank, the others know nothing of; so it is told, and nothing is tried again.
+    with ExitStack() as stack:
+        stack.callback(leave_ranks)
+        stack.enter_context(out_of_memory_reported(spec))
+        if not ranks.first:
+            # What it would leave is what the first rank leaves.
+            job = _ElsewhereLeaving(job.root, Path(stack.enter_context(TemporaryDirectory())))
+        fine_tune(spec, job, reporter, ranks=ranks)
+
+
+@dataclass(frozen=True)
+class _ElsewhereLeaving(JobDirectory):
+    """The same inputs, with outputs that nobody looks at."""
+
+    elsewhere: Path
+
+    @property
+    def outputs(self) -> Path:
+        return self.elsewhere
+
+
+def fine_tune(
+    spec: TrainingSpec,
+    job: JobDirectory,
+    reporter: Reporter,
+    notices: Sequence[str] = (),
+    ranks: Ranks = ALONE,
+) -> None:
+    started, device = datetime.now(UTC), choose_device(ranks)
 
     def tell_loading(what: str, total_steps: int = 0) -> None:
-        if reporter.stop_requested:
+        if ranks.any(reporter.stop_requested, device):
             raise Interrupted  # nothing is trained yet, so there is nothing to save
         reporter.progress("loading", 0, total_steps, what)
 
     tell_loading("checking the base model and the dataset")
-    ready = prepare(spec, job, choose_device(), tell_loading)
+    ready = prepare(spec, job, device, tell_loading)
     tell_loading("loading the base model", ready.plan.total_steps)
-    training = begin(ready)
+    training = begin(ready, ranks)
 
     journal = Journal(job.outputs)
     # A worker takes every checkpoint away as soon as it is uploaded.
@@ -71,6 +108,8 @@ def fine_tune(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, notices
         eval_steps = spec.logging.eval_steps if ready.dataset.validation.examples else 0
         progress = Progress(reporter, ready.plan, journal, training.state, eval_steps)
         notices = [*notices, *ready.notices]
+        if ranks.count > 1:
+            notices.append(f"{ranks.count} processes share the rows of each step")
         for notice in notices:
             progress.notice(training.state, notice)
         ending = train(training, ready.dataset, ready.plan, spec.logging, checkpoints, progress, _stopping(spec, ready))

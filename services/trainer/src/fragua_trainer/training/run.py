@@ -17,6 +17,7 @@ from fragua_trainer.training.hardware import weights_type
 from fragua_trainer.training.optimizers import make_optimizer
 from fragua_trainer.training.packing import PACK_TOKENS, Pack, pack
 from fragua_trainer.training.products import Library
+from fragua_trainer.training.ranks import ALONE, Ranks
 
 
 class Window(BaseModel):
@@ -103,6 +104,8 @@ class Run:
     why_plain: str
     """Why there is none; empty where there is."""
     pack_tokens: int
+    ranks: Ranks = ALONE
+    """The processes that take the steps together; this one's part."""
     best_adapter: dict[str, torch.Tensor] | None = None
     """Its weights when `state.best` was measured, if the run may stop for that; never written to."""
     state: RunState = field(default_factory=RunState)
@@ -116,6 +119,7 @@ class Run:
         precision: Precision,
         optimizer: Optimizer = Optimizer.ADAMW,
         lora_plus_ratio: float = 1.0,
+        ranks: Ranks = ALONE,
     ) -> Run:
         made = make_optimizer(trainable_parameters(model), schedule, optimizer, lora_plus_ratio)
         if not schedule.packing:
@@ -127,7 +131,7 @@ class Run:
         decoder, why_plain = (None, found) if isinstance(found, str) else (found, "")
         # Never more at once than the rows of one micro-batch could be.
         pack_tokens = min(PACK_TOKENS, schedule.batch_size * schedule.max_length)
-        return cls(model, made, device, precision, decoder, why_plain, pack_tokens)
+        return cls(model, made, device, precision, decoder, why_plain, pack_tokens, ranks)
 
     def keep_library(self) -> None:
         """Multiply by the library that this run began with, on whatever machine that was; or begin with one."""
@@ -136,9 +140,20 @@ class Run:
         self.state.products = self.state.products or self.decoder.products.library
         self.decoder.products.library = self.state.products
 
+    def share(self, micro_batches: Sequence[Sequence[Example]]) -> Sequence[Sequence[Example]]:
+        """This rank's rows of a step, in micro-batches of the same size. Ranks get rows of like length."""
+        if self.ranks.count == 1:
+            return micro_batches
+        size = max(len(examples) for examples in micro_batches)
+        rows = [example for examples in micro_batches for example in examples]
+        mine = self.ranks.share(sorted(rows, key=lambda example: len(example.tokens)))
+        return [mine[start : start + size] for start in range(0, len(mine), size)]
+
     def arrange(self, micro_batches: Sequence[Sequence[Example]]) -> Sequence[Batch | Pack]:
         """The same examples in the order and shape that the model computes them fastest in."""
         examples = [example for examples in micro_batches for example in examples]
+        if not examples:
+            return []  # a rank of a step that has fewer rows than there are ranks
         if self.decoder is None or not self.decoder.takes(examples):
             return [collate(examples) for examples in micro_batches]
         return pack(examples, self.pack_tokens)

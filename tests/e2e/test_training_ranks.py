@@ -1,0 +1,70 @@
+"""Several processes that train one adapter together: here two on a CPU, in use one for each GPU."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load
+
+from fragua_platform.jobs.engine import EXIT_FAILED, EXIT_INTERRUPTED
+from fragua_trainer.training.launch import PROCESSES_VARIABLE
+from tests.training_jobs import SPEC, Finished, new_job, run_engine, run_engine_and_stop_at
+
+pytestmark = pytest.mark.timeout(300)
+STEPS = 30
+SHORT = SPEC | {
+    "lora": {"rank": 8, "dropout": 0.0},  # which rows meet which noise depends on the number of processes
+    "schedule": SPEC["schedule"] | {"max_steps": STEPS},
+    "logging": {"log_steps": 5, "save_steps": 10, "eval_steps": 10},
+}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    finished = run_engine(new_job(tmp_path_factory.mktemp("alone") / "job", SHORT))
+    assert finished.exit_status == 0, finished.complaints
+    return finished
+
+
+@pytest.fixture(autouse=True)
+def two_processes(alone: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PROCESSES_VARIABLE, "2")
+
+
+def assert_same_run(one: Finished, other: Finished) -> None:
+    assert [step for step, _, _ in one.losses] == [step for step, _, _ in other.losses]
+    for (_, *ours), (_, *theirs) in zip(one.losses, other.losses, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    ours_adapter, theirs_adapter = load(one.adapter), load(other.adapter)
+    for name, tensor in ours_adapter.items():
+        torch.testing.assert_close(tensor, theirs_adapter[name], rtol=0, atol=1e-4)
+
+
+def test_two_processes_take_the_steps_of_one_also_over_an_interruption(alone: Finished, tmp_path: Path) -> None:
+    stopped = run_engine_and_stop_at(new_job(tmp_path / "first", SHORT), step=6, stop=signal.SIGTERM)
+    assert stopped.exit_status == EXIT_INTERRUPTED, stopped.complaints
+    (*_, saved) = stopped.records_of("checkpoint")
+    checkpoint = stopped.job / saved["directory"]
+
+    resumed = run_engine(new_job(tmp_path / "second", SHORT, checkpoint=checkpoint))
+
+    assert resumed.exit_status == 0, resumed.complaints
+    assert_same_run(resumed, alone)
+    assert "2 processes share the rows of each step" in resumed.info["notices"]
+    # One of them tells and writes.
+    told = [record["step"] for record in resumed.records_of("checkpoint")]
+    assert told == [step for step in (10, 20, 30) if step > saved["step"]]
+    steps = [record["step"] for record in resumed.records_of("progress")]
+    assert steps == sorted(steps)
+
+
+def test_what_is_wrong_is_told_once(tmp_path: Path) -> None:
+    failed = run_engine(new_job(tmp_path / "job", SHORT | {"lora": {"target_modules": ["nada"]}}))
+
+    assert failed.exit_status == EXIT_FAILED
+    (failure,) = failed.records_of("failure")
+    assert failure["failure_class"] == "USER_CONFIG"
+    assert "nada" in failure["message"]
