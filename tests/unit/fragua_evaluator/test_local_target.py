@@ -405,6 +405,24 @@ def test_running_out_of_memory_names_the_way_out(llama: Path, monkeypatch: pytes
     assert refused.value.reason == "OUT_OF_MEMORY"
 
 
+@pytest.mark.parametrize("name", ["llama", "gemma2"])
+def test_large_bases_speak_in_the_type_that_they_are_stored_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    make_tiny_family(name, tmp_path / "base")
+    make_adapter(tmp_path / "base", tmp_path / "adapter")
+    AutoModelForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.bfloat16).save_pretrained(tmp_path / "base")
+    exact = dict(opened(tmp_path, TUNED).weigh_texts(text_questions(), never))
+    monkeypatch.setattr(loaded, "_SMALL_BASE_BYTES", 0)
+    for model in (TUNED, MERGED):
+        arm = opened(tmp_path, model)
+        assert arm.identity.conditions["weights_type"] == "bfloat16"
+        for key, answer in arm.weigh_texts(text_questions(), never):
+            assert answer.log_likelihood == pytest.approx(exact[key].log_likelihood, rel=0.03)
+        answers = dict(arm.generate(questions(), never))
+        assert len(answers) == 7 and all(answer.text for answer in answers.values())
+
+
 def test_long_contexts_get_fewer_places_at_a_time() -> None:
     sizes: Any = type("Sizes", (), {"num_hidden_layers": 28, "num_key_value_heads": 8, "head_dim": 128})
     per_token = 2 * 28 * 8 * 128 * 2
