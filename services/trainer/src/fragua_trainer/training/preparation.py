@@ -17,6 +17,7 @@ from fragua_trainer.training.base_model import BaseModel, empty_model, load_base
 from fragua_trainer.training.chat_text import date_notice
 from fragua_trainer.training.embedding_noise import add_embedding_noise
 from fragua_trainer.training.examples import Dataset, Split, load_examples
+from fragua_trainer.training.gpu_kernels import use_gpu_kernels
 from fragua_trainer.training.hardware import available_memory, choose_precision
 from fragua_trainer.training.needs import disk_needed, memory_needed, refuse_full_disk, trainable_count
 from fragua_trainer.training.optimizers import choose_optimizer
@@ -131,6 +132,7 @@ def begin(ready: Preparation, ranks: Ranks = ALONE) -> Run:
     """Load the base, put the adapter on it, and stand before the first step."""
     spec = ready.spec
     model = load_base_model(ready.base, ready.precision, ready.device, ready.quantization)
+    use_gpu_kernels(model, ready.device)
     if ready.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     add_embedding_noise(model, spec.schedule.neftune_alpha)

@@ -13,7 +13,7 @@ COMMIT_VARIABLE = "FRAGUA_COMMIT"
 CHECKOUT = Path(__file__).resolve().parents[5]
 UNKNOWN = "unknown"
 LIBRARIES = (
-    "fragua-trainer", "torch", "transformers", "peft", "bitsandbytes", "safetensors", "tokenizers", "numpy",
+    "fragua-trainer", "torch", "transformers", "peft", "bitsandbytes", "safetensors", "tokenizers", "numpy", "liger-kernel",
 )  # fmt: skip
 
 
