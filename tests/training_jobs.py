@@ -85,9 +85,9 @@ def start_engine(job: Path) -> subprocess.Popen[str]:
     )
 
 
-def run_engine(job: Path) -> Finished:
+def run_engine(job: Path, seconds: float = 100) -> Finished:
     engine = start_engine(job)
-    output, complaints = engine.communicate(timeout=100)
+    output, complaints = engine.communicate(timeout=seconds)
     return Finished(job, engine.returncode, [json.loads(line) for line in output.splitlines()], complaints)
 
 

@@ -14,6 +14,8 @@ from fragua_trainer.training.launch import PROCESSES_VARIABLE
 from tests.training_jobs import SPEC, Finished, new_job, run_engine, run_engine_and_stop_at
 
 pytestmark = pytest.mark.timeout(300)
+SECONDS = 250
+"""Two processes that import everything, on a machine that others use."""
 STEPS = 30
 SHORT = SPEC | {
     "lora": {"rank": 8, "dropout": 0.0},  # which rows meet which noise depends on the number of processes
@@ -24,7 +26,7 @@ SHORT = SPEC | {
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    finished = run_engine(new_job(tmp_path_factory.mktemp("alone") / "job", SHORT))
+    finished = run_engine(new_job(tmp_path_factory.mktemp("alone") / "job", SHORT), SECONDS)
     assert finished.exit_status == 0, finished.complaints
     return finished
 
@@ -49,7 +51,7 @@ def test_two_processes_take_the_steps_of_one_also_over_an_interruption(alone: Fi
     (*_, saved) = stopped.records_of("checkpoint")
     checkpoint = stopped.job / saved["directory"]
 
-    resumed = run_engine(new_job(tmp_path / "second", SHORT, checkpoint=checkpoint))
+    resumed = run_engine(new_job(tmp_path / "second", SHORT, checkpoint=checkpoint), SECONDS)
 
     assert resumed.exit_status == 0, resumed.complaints
     assert_same_run(resumed, alone)
@@ -62,7 +64,7 @@ def test_two_processes_take_the_steps_of_one_also_over_an_interruption(alone: Fi
 
 
 def test_what_is_wrong_is_told_once(tmp_path: Path) -> None:
-    failed = run_engine(new_job(tmp_path / "job", SHORT | {"lora": {"target_modules": ["nada"]}}))
+    failed = run_engine(new_job(tmp_path / "job", SHORT | {"lora": {"target_modules": ["nada"]}}), SECONDS)
 
     assert failed.exit_status == EXIT_FAILED
     (failure,) = failed.records_of("failure")
