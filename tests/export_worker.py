@@ -90,7 +90,7 @@ def die_while_publishing() -> None:
         await store.put_file(f"{prefix}/Modelfile", directory / "Modelfile")
         os.kill(os.getpid(), signal.SIGKILL)
 
-    work.publish_bundle = publish_one_file  # type: ignore[assignment]
+    work.publish_bundle = publish_one_file  # type: ignore[assignment,attr-defined]
 
 
 def tell(record: dict[str, Any]) -> None:

@@ -37,7 +37,6 @@ SPEC: dict[str, Any] = {
     "probe_max_tokens": 4,
     "limits": {"q4_k_m": ANYTHING, "q6_k": ANYTHING},
 }
-PHASES = ["merging", "converting", "quantizing", "verifying"]
 
 
 def make_full_job(directory: Path) -> JobDirectory:
@@ -111,14 +110,29 @@ def kill_in(job: JobDirectory, phase: str) -> list[str]:
     return list(dict.fromkeys(phases))
 
 
-def test_killed_in_every_phase_it_goes_on_with_what_was_finished(
+# `test_export_redelivery.py` kills in every phase, and goes on elsewhere.
+def test_killed_it_goes_on_with_what_was_finished_in_its_own_directory(
     exported: JobDirectory, fresh_job: JobDirectory
 ) -> None:
-    for number, phase in enumerate(PHASES):
-        assert kill_in(fresh_job, phase) == ["preflight", *(PHASES[max(0, number - 1) : number + 1])]
-        assert everything(fresh_job.outputs) == {}
+    assert kill_in(fresh_job, "verifying") == ["preflight", "merging", "converting", "quantizing", "verifying"]
+    assert everything(fresh_job.outputs) == {}
     export_here(fresh_job)
     assert published(fresh_job) == published(exported)
+    reused = json.loads((fresh_job.root / "reused.json").read_text("utf-8"))
+    assert {"merged", "tutor-adapter.gguf", "tutor-q8_0.gguf", "tutor-q4_k_m.gguf", "tutor-q6_k.gguf"} <= set(reused)
+
+
+def test_what_the_low_formats_were_made_from_is_proven_though_it_is_gone(
+    exported: JobDirectory, fresh_job: JobDirectory
+) -> None:
+    shutil.copytree(exported.outputs, fresh_job.outputs)
+    journal = json.loads((exported.root / "steps.json").read_text("utf-8"))
+    forgotten = journal["remembered"].pop("intermediate-f16.gguf")
+    (fresh_job.root / "steps.json").write_text(json.dumps(journal), "utf-8")
+    export_here(fresh_job)
+    journal = json.loads((fresh_job.root / "steps.json").read_text("utf-8"))
+    assert journal["remembered"]["intermediate-f16.gguf"] == forgotten
+    assert forgotten["facts"]["verification"]["logits"]["max_kl"] < 1e-2
 
 
 def test_a_finished_export_is_only_looked_at(exported: JobDirectory) -> None:

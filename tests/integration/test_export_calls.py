@@ -180,7 +180,10 @@ async def test_an_export_tells_what_was_measured_on_each_file(finished: exporter
 class RottingStore(LocalArtifactStore):
     """Loses a bit of the next GGUF file that it is given."""
 
-    rotten = False
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.folder = folder
+        self.rotten = False
 
     async def put_file(self, key: str, source: Path) -> ArtifactRef:
         ref = await super().put_file(key, source)
@@ -196,8 +199,7 @@ class RottingStore(LocalArtifactStore):
 async def test_an_export_that_did_not_arrive_as_it_was_proven_is_not_there_until_it_did(site: ExportSite) -> None:
     ordered = await site.order(quantizations=[Q4])
     kind: Any = site.service.kinds["export"]
-    kind._store = store = RottingStore(site.folder / "artifacts")
-    store.folder = site.folder / "artifacts"
+    kind._store = RottingStore(site.folder / "artifacts")
     with pytest.raises(
         Unavailable, match=r"tutor-3-q4_k_m\.gguf did not arrive in the artifact store as sent"
     ) as failed:
