@@ -19,7 +19,7 @@ from fragua.trainer.v1 import trainer_pb2, trainer_service_pb2_grpc
 from fragua_exporter.bootstrap import DEFINITION, build
 from fragua_exporter.settings import ExporterSettings
 from fragua_platform.artifacts.bundle import publish_bundle
-from fragua_platform.artifacts.local import LocalArtifactStore
+from fragua_platform.artifacts.open import open_artifact_store
 from fragua_platform.errors import NotFound
 from fragua_platform.grpc.client import open_channel
 from fragua_platform.grpc.server import GrpcServer, GrpcService
@@ -138,7 +138,11 @@ async def export_site(folder: Path, base: Path, adapter: Path, **settled: Any) -
     row = {"id": "r1", "messages": [{"role": "user", "content": "¿Dos?"}, {"role": "assistant", "content": "Sí."}]}
     for name in ("train.jsonl", "validation.jsonl"):
         (dataset / name).write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
-    store = LocalArtifactStore(folder / "artifacts")
+    store = open_artifact_store(
+        settled.get("artifacts_url") or (folder / "artifacts").as_uri(),
+        access_key=settled.get("artifacts_access_key", ""),
+        secret_key=settled.get("artifacts_secret_key", ""),
+    )
     bundles = [
         bundle_to_message(await publish_bundle(store, prefix, content, {}))
         for prefix, content in (

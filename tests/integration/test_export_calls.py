@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,6 +22,7 @@ from fragua_platform.artifacts.local import LocalArtifactStore
 from fragua_platform.artifacts.store import ArtifactRef
 from fragua_platform.errors import FailedPrecondition, InternalError, InvalidInput, LimitExceeded, NotFound, Unavailable
 from tests.integration.export_site import ADAPTER, BASE, BRANCH, VERSION, ExportSite, export_site, measured
+from tests.servers import S3Server
 from tests.tiny_models import make_tiny_llama
 from tests.unit.fragua_exporter.adapters import make_adapter
 
@@ -217,6 +221,29 @@ async def test_a_file_that_changed_after_its_proof_is_not_published(site: Export
     with pytest.raises(InternalError, match=r"tutor-3-q4_k_m\.gguf changed on the worker's disk after the proof"):
         await site.finish(ordered, FILES | {"tutor-3-q4_k_m.gguf": GGUF[:-1] + b"?"})
     assert list(site.stored("models/gguf").rglob("manifest.json")) == []
+
+
+async def test_a_link_gives_any_part_of_a_file_without_credentials(
+    s3_server: S3Server, base: Path, adapter: Path, tmp_path: Path
+) -> None:
+    on_s3 = {
+        "artifacts_url": s3_server.url_of(s3_server.create_bucket()),
+        "artifacts_access_key": s3_server.access_key,
+        "artifacts_secret_key": s3_server.secret_key,
+    }
+    async with export_site(tmp_path, base, adapter, **on_s3) as site:
+        export = await site.finish(await site.order(quantizations=[Q4]), FILES)
+        asked = calls.GetExportDownloadUrlRequest(name=export.name, file="tutor-3-q4_k_m.gguf")
+        link = await site.stub.GetExportDownloadUrl(asked)
+        assert link.expire_time.ToDatetime(UTC) > datetime.now(UTC)
+
+    def download(part: str) -> tuple[int, bytes]:
+        # A download that broke off asks for the rest.
+        with urlopen(Request(link.url, headers={"Range": f"bytes={part}"})) as answer:
+            return answer.status, answer.read()
+
+    assert await asyncio.to_thread(download, "0-3") == (206, b"GGUF")
+    assert await asyncio.to_thread(download, "1000000-") == (206, GGUF[1_000_000:])
 
 
 async def test_an_estimate_comes_from_headers_alone(site: ExportSite) -> None:
