@@ -39,6 +39,9 @@ from tests.servers.process import free_port
 from tests.unit.fragua_evaluator.remote_arms import ask, ask_one, endpoint, question, questions
 
 KEY_VARIABLE = "FRAGUA_ENDPOINT_KEY_TESTS"
+KEY_VARIABLE = "FRAGUA_ENGINE_KEY_TESTS"
+PASSING = ("TIMEOUT", "UNAVAILABLE")
+"""Reasons that are known only when all the time for an answer is over."""
 SECRET = "sk-nobody-may-read-this"
 
 
@@ -73,17 +76,17 @@ def test_tokens_are_those_that_the_endpoint_counts_and_times_are_measured(server
     answer = ask_one(endpoint(server), question("Ana"))
     assert (answer.tokens, answer.prompt_tokens) == (7, server.prompt_tokens(server.requests[0]))
     assert answer.first_token_seconds is not None
-    assert 0.2 <= answer.first_token_seconds <= answer.seconds < 2
+    assert 0.2 <= answer.first_token_seconds <= answer.seconds < 5
 
 
 def test_requests_side_by_side_share_the_time_that_passed(server: ChatServer) -> None:
-    server.thinks = 0.2
+    server.thinks = 0.4
     target, started = endpoint(server), time.monotonic()
     answers = ask(target, questions(8))
     passed = time.monotonic() - started
     assert server.at_once == 4
     assert "4 requests at a time" in target.identity.conditions["generation"]
-    assert sum(answer.seconds for answer in answers.values()) == pytest.approx(passed, abs=0.15)
+    assert sum(answer.seconds for answer in answers.values()) == pytest.approx(passed, abs=0.5)
     assert all(answer.text.endswith(key.split("/")[1]) for key, answer in answers.items())
 
 
@@ -205,8 +208,8 @@ def test_an_endpoint_that_wants_to_be_left_alone_for_longer_than_there_is_time_f
 def test_a_fault_costs_the_item_and_names_its_reason(server: ChatServer, fault: Fault, reason: str) -> None:
     server.always = fault
     started = time.monotonic()
-    answer = ask_one(endpoint(server, request_seconds=0.6))
-    assert time.monotonic() - started < 3
+    answer = ask_one(endpoint(server, request_seconds=1.0 if reason in PASSING else 30))
+    assert time.monotonic() - started < 10
     assert answer.ending is Ending.FAILED and answer.text == ""
     assert answer.failure.startswith(f"{reason}: ")
     assert "Sign in" not in answer.failure and "something is wrong" not in answer.failure
@@ -226,17 +229,17 @@ def test_an_endpoint_that_is_away_may_be_back_later_so_the_job_is_tried_again_an
 ) -> None:
     asked, answers = questions(30), dict[str, Answer]()
 
-    def goes_away(chat: ChatServer, handler: ChatHandler, body: dict[str, Any]) -> None:
-        if len(chat.requests) <= 10:
+    def goes_away(_: ChatServer, handler: ChatHandler, body: dict[str, Any]) -> None:
+        if number_in(body) < 10:
             handler._complete(body)
         else:
-            handler.send(503, {})
+            handler.send(503, {}, Retry_After="3600")
 
     server.always = goes_away
     with pytest.raises(Unavailable, match=f"tutor at {server.url} is away.*status 503") as away:
-        answers.update(endpoint(server, request_seconds=0.1).generate(asked, lambda: False))
+        answers.update(endpoint(server).generate(asked, lambda: False))
     assert away.value.reason == "ENDPOINT_UNAVAILABLE"
-    assert 0 < len(answers) <= 10
+    assert answers.keys() == {each.key for each in asked[:10]}
     server.always = None
     answers |= ask(endpoint(server), [each for each in asked if each.key not in answers])
     assert len(answers) == len(asked)
@@ -245,17 +248,20 @@ def test_an_endpoint_that_is_away_may_be_back_later_so_the_job_is_tried_again_an
 
 def test_questions_without_an_answer_among_others_with_one_are_failed_items(server: ChatServer) -> None:
     def some(_: ChatServer, handler: ChatHandler, body: dict[str, Any]) -> None:
-        number = int(body["messages"][-1]["content"].split()[-1])
-        if number % 3:
-            handler.send(503, {})
+        if number_in(body) % 3:
+            handler.send(503, {}, Retry_After="3600")
         else:
             handler._complete(body)
 
     server.always = some
-    answers = ask(endpoint(server, request_seconds=0.1), questions(20))
+    answers = ask(endpoint(server), questions(20))
     assert {key: answer.ending is Ending.FAILED for key, answer in answers.items()} == {
         f"s/{number}/0": number % 3 > 0 for number in range(20)
     }
+
+
+def number_in(body: dict[str, Any]) -> int:
+    return int(body["messages"][-1]["content"].split()[-1])
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 405, 301, 307])
@@ -384,14 +390,14 @@ def test_a_stop_request_is_heeded_while_an_endpoint_stalls(server: ChatServer) -
     server.always = stalls
     started = time.monotonic()
     assert ask(endpoint(server), questions(6), lambda: time.monotonic() - started > 0.3) == {}
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 2
 
 
 def test_a_stop_request_is_heeded_between_two_tries(server: ChatServer) -> None:
     server.always = status(429, Retry_After="60")
     started = time.monotonic()
     assert ask(endpoint(server), questions(6), lambda: time.monotonic() - started > 0.3) == {}
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 2
 
 
 def test_given_texts_cannot_be_weighed_and_the_way_out_is_told(server: ChatServer) -> None:

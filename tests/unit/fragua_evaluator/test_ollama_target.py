@@ -53,7 +53,7 @@ def test_a_model_answers_with_what_ollama_counts(server: ChatServer) -> None:
     assert answer.text == "Respuesta a: ¿Y el año?" and answer.ending is Ending.STOP
     assert (answer.tokens, answer.prompt_tokens) == (9, server.prompt_tokens(server.requests[0]))
     assert answer.first_token_seconds is not None
-    assert 0.09 <= answer.first_token_seconds <= answer.seconds < 2
+    assert 0.09 <= answer.first_token_seconds <= answer.seconds < 5
 
 
 def test_nothing_of_a_modelfile_changes_the_sampling(server: ChatServer) -> None:
@@ -222,8 +222,8 @@ def test_what_may_pass_is_asked_again(server: ChatServer, fault: Fault) -> None:
 def test_a_fault_costs_the_item_and_names_its_reason(server: ChatServer, fault: Fault, reason: str) -> None:
     server.always = fault
     started = time.monotonic()
-    answer = ask_one(ollama(server, request_seconds=0.6))
-    assert time.monotonic() - started < 3
+    answer = ask_one(ollama(server, request_seconds=1.0 if reason in ("TIMEOUT", "UNAVAILABLE") else 30))
+    assert time.monotonic() - started < 10
     assert answer.ending is Ending.FAILED
     assert answer.failure.startswith(f"{reason}: ")
 
@@ -239,7 +239,7 @@ def test_a_stop_request_is_heeded_while_ollama_stalls(server: ChatServer) -> Non
     server.always = stalls
     started = time.monotonic()
     assert ask(ollama(server), questions(3), lambda: time.monotonic() - started > 0.3) == {}
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 2
 
 
 def test_given_texts_cannot_be_weighed_and_the_way_out_is_told(server: ChatServer) -> None:

@@ -32,8 +32,17 @@ Ask = Callable[[Question, float], Answer]
 
 @dataclass
 class _Asked:
+    number: int
+    """In the order of asking."""
     question: Question
     overdue: float
+
+
+@dataclass(frozen=True)
+class _Told:
+    number: int
+    key: str
+    answer: Answer
 
 
 class RemoteAsking:
@@ -49,39 +58,40 @@ class RemoteAsking:
     ) -> Iterator[tuple[str, Answer]]:
         """Raises Unavailable when the service is away; what was not answered because of that is not yielded, so that
         the next attempt asks it again."""
-        unheard: list[tuple[str, Answer]] = []
-        for key, answer in self._ready_answers(questions, ask, stop_requested):
-            if answer.failure.partition(":")[0] in _AWAY:
-                unheard.append((key, answer))
+        unheard: list[_Told] = []
+        for told in self._ready_answers(questions, ask, stop_requested):
+            if told.answer.failure.partition(":")[0] in _AWAY:
+                unheard.append(told)
                 self._refuse_outage(unheard)
-            else:
-                # It is there, so it was those questions that it did not answer.
-                yield from unheard
-                unheard.clear()
-                yield key, answer
+                continue
+            # It answers what was asked after them, so it was those questions that it did not answer.
+            failures = [each for each in unheard if each.number < told.number]
+            unheard = [each for each in unheard if each.number > told.number]
+            for each in (*failures, told):
+                yield each.key, each.answer
         if not stop_requested():
-            yield from unheard
+            yield from ((each.key, each.answer) for each in unheard)
 
-    def _refuse_outage(self, unheard: Sequence[tuple[str, Answer]]) -> None:
+    def _refuse_outage(self, unheard: Sequence[_Told]) -> None:
         if len(unheard) >= _OUTAGE:
             raise Unavailable(
                 f"{self._name} is away: {len(unheard)} questions in a row got no answer; the last one: "
-                f"{unheard[-1][1].failure}",
+                f"{unheard[-1].answer.failure}",
                 reason="ENDPOINT_UNAVAILABLE",
             )
 
-    def _ready_answers(
-        self, questions: Sequence[Question], ask: Ask, stop_requested: StopRequested
-    ) -> Iterator[tuple[str, Answer]]:
-        waiting = deque(questions)
+    def _ready_answers(self, questions: Sequence[Question], ask: Ask, stop_requested: StopRequested) -> Iterator[_Told]:
+        waiting = deque(enumerate(questions))
         asked: dict[futures.Future[Answer], _Asked] = {}
         given_up = threading.Event()
         try:
             while waiting or asked:
                 while waiting and len(asked) < self._together:
-                    question = waiting.popleft()
+                    number, question = waiting.popleft()
                     overdue = time.monotonic() + self._limits.request_seconds + _GRACE_SECONDS
-                    asked[in_a_thread(partial(self._patiently, question, ask, given_up))] = _Asked(question, overdue)
+                    asked[in_a_thread(partial(self._patiently, question, ask, given_up))] = _Asked(
+                        number, question, overdue
+                    )
                 futures.wait(asked, _SECONDS_BETWEEN_GLANCES, futures.FIRST_COMPLETED)
                 if stop_requested():
                     return
@@ -109,13 +119,16 @@ class RemoteAsking:
     def _no_answer(self) -> str:
         return f"no answer within {self._limits.request_seconds:g} s"
 
-    def _ready(self, asked: dict[futures.Future[Answer], _Asked]) -> Iterator[tuple[str, Answer]]:
-        for future in list(asked):
+    def _ready(self, asked: dict[futures.Future[Answer], _Asked]) -> Iterator[_Told]:
+        for future, each in list(asked.items()):
             if future.done():
-                yield asked.pop(future).question.key, future.result()
-            elif time.monotonic() > asked[future].overdue:
-                late = failed("TIMEOUT", f"{self._url} draws its answer out; {self._no_answer}")
-                yield asked.pop(future).question.key, late
+                answer = future.result()
+            elif time.monotonic() > each.overdue:
+                answer = failed("TIMEOUT", f"{self._url} draws its answer out; {self._no_answer}")
+            else:
+                continue
+            del asked[future]
+            yield _Told(each.number, each.question.key, answer)
 
 
 def failed(reason: str, problem: str) -> Answer:
