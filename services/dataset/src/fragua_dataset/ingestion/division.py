@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fragua_dataset.ingestion.ledger import Numbers, Rows, equal_rows
+from fragua_dataset.ingestion.ledger import Numbers, equal_rows
 
 Side = Literal["train", "validation"]
 Strata: TypeAlias = NDArray[np.uint16]
 
 _ROWS_AT_ONCE = 1 << 18
+_LEADING_BITS = 16
+_OTHER_BITS = np.uint64(64 - _LEADING_BITS)
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,10 @@ def divide(clusters: Numbers, strata: Strata, fraction: float) -> Division:
     strata = _home_strata(clusters, strata)
     sizes = np.bincount(strata)
     held_out = np.zeros(len(clusters), np.bool_)
-    order = np.lexsort((clusters, strata)) if len(sizes) > 1 else np.argsort(clusters, kind="stable")
-    ends = np.cumsum(sizes)
-    for quota, start, end in zip(_quotas(sizes, fraction), ends - sizes, ends, strict=True):
-        rows = order[start:end]
-        held_out[rows[: _whole_clusters(clusters, rows, quota)]] = True
+    for stratum, quota in enumerate(_quotas(sizes, fraction)):
+        if (last_rank := _last_rank(clusters, strata, stratum, quota)) is not None:
+            for part in _parts(len(clusters)):
+                held_out[part] |= (clusters[part] <= last_rank) & (strata[part] == stratum)
     count = np.count_nonzero(held_out)
     if count == 0:
         return Division(clusters == first, forced="validation")
@@ -113,15 +115,36 @@ def _quotas(sizes: NDArray[np.int64], fraction: float) -> list[int]:
     return [int(quota) for quota in quotas]
 
 
-def _whole_clusters(clusters: Numbers, rows: Rows, quota: int) -> int:
-    """How many of the rows, which are in the order of their clusters, are whole clusters and nearest to the quota."""
-    if not 0 < quota < len(rows):
-        return quota
-    before = after = quota
-    while before and clusters[rows[before - 1]] == clusters[rows[quota]]:
-        before -= 1
-    if before == quota:
-        return quota
-    while after < len(rows) and clusters[rows[after]] == clusters[rows[quota]]:
-        after += 1
-    return before if quota - before <= after - quota else after
+def _last_rank(clusters: Numbers, strata: Strata, stratum: int, quota: int) -> np.uint64 | None:
+    """The rank up to which clusters are held out whole, so that their rows are nearest to the quota; None: none is.
+
+    Found without sorting: by how many ranks begin with the same bits, and among those of the one beginning that counts.
+    """
+    if quota == 0:
+        return None
+    counts = np.zeros(1 << _LEADING_BITS, np.int64)
+    for part in _parts(len(clusters)):
+        ranks = clusters[part][strata[part] == stratum]
+        counts += np.bincount((ranks >> _OTHER_BITS).astype(np.intp), minlength=len(counts))
+    ends = np.cumsum(counts)
+    if quota >= ends[-1]:
+        return np.uint64(2**64 - 1)
+    # Where the first row is that is beyond the quota.
+    beginning = int(np.searchsorted(ends, quota, side="right"))
+    before = int(ends[beginning] - counts[beginning])
+    found = [
+        clusters[part][(strata[part] == stratum) & (clusters[part] >> _OTHER_BITS == beginning)]
+        for part in _parts(len(clusters))
+    ]
+    ranks = np.sort(np.concatenate(found))
+    rank = ranks[quota - before]
+    without = before + int(np.searchsorted(ranks, rank, "left"))
+    with_it = before + int(np.searchsorted(ranks, rank, "right"))
+    if quota - without > with_it - quota:
+        return rank
+    return rank - np.uint64(1) if rank else None
+
+
+def _parts(rows: int) -> Iterator[slice]:
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        yield slice(start, start + _ROWS_AT_ONCE)

@@ -158,23 +158,25 @@ def _divide(spec: VersionSpec, ledger: Ledger, judge: Judge, problems: ProblemLo
         return Division((ledger.held_out.numbers() == 1) & ~judge.repeated)
     if spec.validation_fraction == 0:
         return Division(np.zeros(len(ledger), np.bool_))
-    clusters = judge.clusters.of_rows(ledger.groups.numbers()[judge.kept])
-    strata = ledger.strata.numbers().astype(np.uint16)[judge.kept]
-    # Repeats that stay are learnt from, and so is whatever must not be divided from them.
-    free = (
-        ~np.isin(clusters, clusters[judge.repeated[judge.kept]]) if judge.repeats else np.ones(len(clusters), np.bool_)
-    )
-    division = divide(clusters[free], strata[free], _share_of(free, spec.validation_fraction))
+    free, share = judge.kept, spec.validation_fraction
+    if judge.repeats:
+        # Repeats that stay are learnt from, and so is whatever must not be divided from them.
+        clusters = judge.clusters.of_rows(ledger.groups.numbers())
+        free = judge.kept & ~np.isin(clusters, clusters[judge.repeated])
+        share = _share_of(free, judge.kept, share)
+        del clusters
+    clusters = judge.clusters.of_rows(ledger.groups.chosen(free, np.uint64))
+    division = divide(clusters, ledger.strata.chosen(free, np.uint16), share)
     if division.single_cluster and problems.errors == 0:
         message = "all examples are one group, so nothing is held out and no evaluation can follow"
         hint = f"give the rows different questions, or different values of {spec.group_field!r}"
         problems.add(None, Flaw("", ProblemCode.SINGLE_GROUP, message, hint))
     held_out = np.zeros(len(ledger), np.bool_)
-    held_out[np.flatnonzero(judge.kept)[free]] = division.held_out
+    held_out[free] = division.held_out
     return Division(held_out, division.forced)
 
 
-def _share_of(free: NDArray[np.bool_], fraction: float) -> float:
+def _share_of(free: NDArray[np.bool_], kept: NDArray[np.bool_], fraction: float) -> float:
     """Of the rows that may be held out, so that it is the share of all that was asked for, as long as there are enough."""
-    enough = int(np.count_nonzero(free))
-    return min(fraction * len(free) / enough, (1 + fraction) / 2) if enough else fraction
+    some = int(np.count_nonzero(free))
+    return min(fraction * int(np.count_nonzero(kept)) / some, (1 + fraction) / 2) if some else fraction

@@ -7,7 +7,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from fragua_dataset.ingestion.records import Place
 
 Numbers: TypeAlias = NDArray[np.uint64]
 Rows: TypeAlias = NDArray[np.int64]
+
+Number = TypeVar("Number", bound=np.unsignedinteger[Any])
 
 _WIDTH = 8
 _KEPT_BACK = 1 << 16
@@ -47,6 +49,18 @@ class Column:
     def __getitem__(self, row: int) -> int:
         self._flush()
         return int.from_bytes(os.pread(self._file.fileno(), _WIDTH, _WIDTH * row), sys.byteorder)
+
+    def chosen(self, rows: NDArray[np.bool_], kind: type[Number]) -> NDArray[Number]:
+        """Those of the rows that are marked, as numbers of that kind; nothing else of the file stays in memory."""
+        self._flush()
+        numbers = np.empty(np.count_nonzero(rows), kind)
+        filled = 0
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[start : start + _ROWS_AT_ONCE]
+            found = np.fromfile(self._path, np.uint64, len(part), offset=_WIDTH * start)[part]
+            numbers[filled : filled + len(found)] = found
+            filled += len(found)
+        return numbers
 
     def at(self, rows: Rows) -> Numbers:
         """Those of some rows, as a copy."""
@@ -120,7 +134,7 @@ def equal_rows(keys: Numbers) -> Iterator[Rows]:
     """
     parts = max(1, len(keys) // _ROWS_AT_ONCE)
     for part in range(parts):
-        rows = _rows_of(part, parts, keys)
+        rows = rows_of_part(part, parts, keys)
         found = keys[rows]
         order = np.argsort(found, kind="stable")
         found, rows = found[order], rows[order]
@@ -129,7 +143,8 @@ def equal_rows(keys: Numbers) -> Iterator[Rows]:
             yield rows[borders[run] : borders[run + 1]]
 
 
-def _rows_of(part: int, parts: int, keys: Numbers) -> Rows:
+def rows_of_part(part: int, parts: int, keys: NDArray[np.unsignedinteger[Any]]) -> Rows:
+    """The rows of every `parts`th key; rows with equal keys are in one part."""
     if parts == 1:
         return np.arange(len(keys))
     found = [

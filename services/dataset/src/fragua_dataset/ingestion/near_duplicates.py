@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fragua_dataset.ingestion.ledger import rows_of_part
 from fragua_dataset.ingestion.likeness import Numbers, in_pieces, mix, word_triples
 
 TextOf: TypeAlias = Callable[[int], str]
@@ -34,6 +35,7 @@ rows are compared in full, and one of a hundred thousand equal rows costs no mor
 _REFUSED_REMEMBERED = 2**20
 _CHARACTERS_AT_ONCE = 2**20
 _PAIRS_AT_ONCE = 1024
+_ROWS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,19 @@ def _min_hashes(triples: Numbers, counts: NDArray[np.intp]) -> Numbers:
 
 
 def _candidates(keys: Keys) -> Iterator[Numbers]:
-    """Pairs of rows that have a key in common; of a crowded bucket only some. Rows that are alike meet in others, too."""
+    """Pairs of rows that have a key in common; of a crowded bucket only some. Rows that are alike meet in others, too.
+
+    Keys are taken in parts of a size that does not grow with their number.
+    """
+    parts = max(1, len(keys) // _ROWS_AT_ONCE)
+    for part in range(parts):
+        rows = rows_of_part(part, parts, keys)
+        yield from _candidates_among(keys[rows], rows.astype(np.uint32))
+
+
+def _candidates_among(keys: Keys, rows: NDArray[np.uint32]) -> Iterator[Numbers]:
     # Keys and rows are sorted as one number: so equal keys come together, and the order is always the same.
-    packed = _packed(keys, np.arange(len(keys), dtype=np.uint32))
+    packed = _packed(keys, rows)
     packed.sort()
     packed = packed[np.searchsorted(packed, 2**32) :]
     if len(packed) == 0:
