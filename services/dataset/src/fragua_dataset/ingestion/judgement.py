@@ -145,7 +145,7 @@ class Judge:
 
         truncation = Truncation(folder, tokenizer.max_length)
         hint = "shorten the row, or train with a larger maximum length"
-        for rows in _batches(number for number, kept in enumerate(memoryview(self.kept)) if kept):
+        for rows in _batches(number for number, kept in enumerate(self.kept.data) if kept):
             glance()
             cuts = truncation.add_all([self._spool.row(row)["messages"] for row in rows])
             for row, cut in zip(rows, cuts, strict=True):
@@ -155,7 +155,7 @@ class Judge:
 
     def _texts(self, counterparts: Counterparts) -> Iterator[str]:
         """By row; of those that are left out nothing."""
-        for row, kept in zip(map(decode_row, self._spool.lines()), memoryview(self.kept), strict=True):
+        for row, kept in zip(map(decode_row, self._spool.lines()), self.kept.data, strict=True):
             yield text_of(row) if kept else ""
         yield from map(text_of, counterparts.rows())
 

@@ -54,7 +54,11 @@ class PlainRows:
         line = block[: block.index(b"\n") + 1]
         row = _decode_first(line)
         shape = shape_of(row, self._spec)
-        if shape not in _QUESTION_AND_ANSWER or not isinstance(example_from_row(row, self._spec), Example):
+        if (
+            shape is None
+            or shape not in _QUESTION_AND_ANSWER
+            or not isinstance(example_from_row(row, self._spec), Example)
+        ):
             return None
         if _FIELDS_THAT_MEAN_MORE & row.keys():
             return None

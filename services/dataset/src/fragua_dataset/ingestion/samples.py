@@ -31,7 +31,7 @@ class SampleCounter:
             if len(self._few) + len(self._many) >= MOST_TYPES:
                 return
             few = self._few[exercise_type] = set()
-        few.add(int(row.get("origin", row["id"]), 16))
+        few.add(int(row["origin"] if "origin" in row else row["id"], 16))
         if len(few) > MOST_KEYS:
             self._many[exercise_type] = len(self._few.pop(exercise_type))
 

@@ -37,13 +37,13 @@ class VersionWriter:
     def write(
         self, spool: Spool, kept: NDArray[np.bool_], held_out: NDArray[np.bool_], glance: Callable[[], None]
     ) -> None:
-        sides = zip(spool.lines(), spool.notes(), memoryview(kept), memoryview(held_out), strict=True)
+        sides = zip(spool.lines(), spool.notes(), kept.data, held_out.data, strict=True)
         for number, (line, note, is_kept, is_held_out) in enumerate(sides):
             if number % _ROWS_BETWEEN_GLANCES == 0:
                 glance()
             row = decode_row(line)
             if self._changes:
-                self._changes.add(row, note, kept=is_kept)
+                self._changes.add(row, note, kept=bool(is_kept))
             if is_kept:
                 (self._validation if is_held_out else self._train).write(line)
                 self._audits["validation" if is_held_out else "train"].add(row, note.findings)
