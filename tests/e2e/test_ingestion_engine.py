@@ -37,6 +37,7 @@ def test_a_file_is_imported_by_hand(tmp_path: Path) -> None:
         "train.jsonl",
         "validation.jsonl",
         "report.json",
+        "samples.json",
         "train_audit_report.json",
         "validation_audit_report.json",
     }
