@@ -22,16 +22,19 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from fragua.evaluator.v1 import evaluator_pb2 as fragua_dot_evaluator_dot_v1_dot_evaluator__pb2
+from fragua.evaluator.v1 import decision_pb2 as fragua_dot_evaluator_dot_v1_dot_decision__pb2
+from fragua.evaluator.v1 import result_pb2 as fragua_dot_evaluator_dot_v1_dot_result__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*fragua/evaluator/v1/evaluator_events.proto\x12\x13\x66ragua.evaluator.v1\x1a#fragua/evaluator/v1/evaluator.proto\"\xad\x01\n\x12\x45valuationReported\x12\x12\n\nevaluation\x18\x01 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x03 \x01(\t\x12+\n\x06metric\x18\x04 \x01(\x0e\x32\x1b.fragua.evaluator.v1.Metric\x12\x35\n\x06result\x18\x05 \x01(\x0b\x32%.fragua.evaluator.v1.EvaluationResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*fragua/evaluator/v1/evaluator_events.proto\x12\x13\x66ragua.evaluator.v1\x1a\"fragua/evaluator/v1/decision.proto\x1a fragua/evaluator/v1/result.proto\"\x80\x01\n\x12\x45valuationReported\x12\x12\n\nevaluation\x18\x01 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x03 \x01(\t\x12\x35\n\x06result\x18\x04 \x01(\x0b\x32%.fragua.evaluator.v1.EvaluationResult\"\xe8\x01\n\x11\x45valuationDecided\x12\x12\n\nevaluation\x18\x01 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x03 \x01(\t\x12\x34\n\x07outcome\x18\x04 \x01(\x0e\x32#.fragua.evaluator.v1.VerdictOutcome\x12\x12\n\noverridden\x18\x05 \x01(\x08\x12\x44\n\x13verification_status\x18\x06 \x01(\x0e\x32\'.fragua.evaluator.v1.VerificationStatus\x12\x0e\n\x06policy\x18\x07 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fragua.evaluator.v1.evaluator_events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVALUATIONREPORTED']._serialized_start=105
-  _globals['_EVALUATIONREPORTED']._serialized_end=278
+  _globals['_EVALUATIONREPORTED']._serialized_start=138
+  _globals['_EVALUATIONREPORTED']._serialized_end=266
+  _globals['_EVALUATIONDECIDED']._serialized_start=269
+  _globals['_EVALUATIONDECIDED']._serialized_end=501
 # @@protoc_insertion_point(module_scope)

@@ -25,9 +25,13 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from fragua.common.v1 import artifact_pb2 as fragua_dot_common_dot_v1_dot_artifact__pb2
 from fragua.common.v1 import job_pb2 as fragua_dot_common_dot_v1_dot_job__pb2
+from fragua.evaluator.v1 import arm_pb2 as fragua_dot_evaluator_dot_v1_dot_arm__pb2
+from fragua.evaluator.v1 import decision_pb2 as fragua_dot_evaluator_dot_v1_dot_decision__pb2
+from fragua.evaluator.v1 import result_pb2 as fragua_dot_evaluator_dot_v1_dot_result__pb2
+from fragua.evaluator.v1 import suite_pb2 as fragua_dot_evaluator_dot_v1_dot_suite__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#fragua/evaluator/v1/evaluator.proto\x12\x13\x66ragua.evaluator.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66ragua/common/v1/artifact.proto\x1a\x1a\x66ragua/common/v1/job.proto\"\xa1\x04\n\nEvaluation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x46\n\x07\x61\x64\x61pter\x18\x02 \x01(\tB5\xbaH2r02.^branches/[a-z0-9-]{1,40}/adapters/[0-9]{1,9}$\x12r\n\x0f\x64\x61taset_version\x18\x03 \x01(\tBY\xbaHVrQ2O^branches/[a-z0-9-]{1,40}/datasets/[a-z0-9-]{1,40}/versions/[A-Za-z0-9-]{1,40}$\xd8\x01\x01\x12\x35\n\x06metric\x18\x04 \x01(\x0e\x32\x1b.fragua.evaluator.v1.MetricB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12#\n\tmax_items\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01H\x00\x88\x01\x01\x12\'\n\x0emax_new_tokens\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80@(\x01H\x01\x88\x01\x01\x12\x15\n\x04seed\x18\x07 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12+\n\x06status\x18\x14 \x01(\x0b\x32\x1b.fragua.common.v1.JobStatus\x12\x35\n\x06result\x18\x15 \x01(\x0b\x32%.fragua.evaluator.v1.EvaluationResult\x12(\n\x06\x62undle\x18\x16 \x01(\x0b\x32\x18.fragua.common.v1.BundleB\x0c\n\n_max_itemsB\x11\n\x0f_max_new_tokens\"\xa2\x01\n\x10\x45valuationResult\x12,\n\x04\x62\x61se\x18\x01 \x01(\x0b\x32\x1e.fragua.evaluator.v1.ArmResult\x12-\n\x05tuned\x18\x02 \x01(\x0b\x32\x1e.fragua.evaluator.v1.ArmResult\x12\x31\n\x06paired\x18\x03 \x01(\x0b\x32!.fragua.evaluator.v1.PairedResult\"\x86\x01\n\tArmResult\x12\r\n\x05score\x18\x01 \x01(\x01\x12\x11\n\tscore_low\x18\x02 \x01(\x01\x12\x12\n\nscore_high\x18\x03 \x01(\x01\x12\x12\n\nitem_count\x18\x04 \x01(\x03\x12\x19\n\x11tokens_per_second\x18\x05 \x01(\x01\x12\x14\n\x0cstopped_rate\x18\x06 \x01(\x01\"_\n\x0cPairedResult\x12\x10\n\x08improved\x18\x01 \x01(\x03\x12\x10\n\x08worsened\x18\x02 \x01(\x03\x12\x0c\n\x04tied\x18\x03 \x01(\x03\x12\x0f\n\x07p_value\x18\x04 \x01(\x01\x12\x0c\n\x04test\x18\x05 \x01(\t*b\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x16\n\x12METRIC_EXACT_MATCH\x10\x01\x12\x13\n\x0fMETRIC_TOKEN_F1\x10\x02\x12\x13\n\x0fMETRIC_CONTAINS\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#fragua/evaluator/v1/evaluator.proto\x12\x13\x66ragua.evaluator.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66ragua/common/v1/artifact.proto\x1a\x1a\x66ragua/common/v1/job.proto\x1a\x1d\x66ragua/evaluator/v1/arm.proto\x1a\"fragua/evaluator/v1/decision.proto\x1a fragua/evaluator/v1/result.proto\x1a\x1f\x66ragua/evaluator/v1/suite.proto\"\xa6\x06\n\nEvaluation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12I\n\x07\x61\x64\x61pter\x18\x02 \x01(\tB8\xbaH5r02.^branches/[a-z0-9-]{1,40}/adapters/[0-9]{1,9}$\xd8\x01\x01\x12r\n\x0f\x64\x61taset_version\x18\x03 \x01(\tBY\xbaHVrQ2O^branches/[a-z0-9-]{1,40}/datasets/[a-z0-9-]{1,40}/versions/[A-Za-z0-9-]{1,40}$\xd8\x01\x01\x12\x30\n\x04\x61rms\x18\x04 \x03(\x0b\x32\x18.fragua.evaluator.v1.ArmB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12\x34\n\x06suites\x18\x05 \x03(\x0b\x32\x1a.fragua.evaluator.v1.SuiteB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12/\n\x08\x64\x65\x63oding\x18\x06 \x01(\x0b\x32\x1d.fragua.evaluator.v1.Decoding\x12\x1f\n\x07repeats\x18\x07 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x14(\x01H\x00\x88\x01\x01\x12\x1b\n\x04seed\x18\x08 \x01(\x03\x42\r\xbaH\n\"\x08\x10\x80\x80\x80\x80\x08(\x00\x12\x35\n\x06policy\x18\t \x01(\x0b\x32%.fragua.evaluator.v1.GatePolicyChoice\x12+\n\x06limits\x18\n \x01(\x0b\x32\x1b.fragua.evaluator.v1.Limits\x12+\n\x06status\x18\x14 \x01(\x0b\x32\x1b.fragua.common.v1.JobStatus\x12\x35\n\x06result\x18\x15 \x01(\x0b\x32%.fragua.evaluator.v1.EvaluationResult\x12(\n\x06\x62undle\x18\x16 \x01(\x0b\x32\x18.fragua.common.v1.Bundle\x12\x30\n\tdecisions\x18\x17 \x03(\x0b\x32\x1d.fragua.evaluator.v1.Decision\x12\x44\n\x13verification_status\x18\x18 \x01(\x0e\x32\'.fragua.evaluator.v1.VerificationStatusB\n\n\x08_repeats\"\xc0\x01\n\x08\x44\x65\x63oding\x12\'\n\x0emax_new_tokens\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80@(\x01H\x00\x88\x01\x01\x12\x31\n\x0btemperature\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12+\n\x05top_p\x18\x03 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x02\x88\x01\x01\x42\x11\n\x0f_max_new_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_p\"\xac\x02\n\x06Limits\x12\x35\n\x0frequest_seconds\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x18\xf5@!\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12\x36\n\x10max_failed_share\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12\x34\n\x0emetric_seconds\x18\x03 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00 \xac@!\x00\x00\x00\x00\x00\x00\x00\x00H\x02\x88\x01\x01\x12+\n\x11metric_memory_mib\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x04(@H\x03\x88\x01\x01\x42\x12\n\x10_request_secondsB\x13\n\x11_max_failed_shareB\x11\n\x0f_metric_secondsB\x14\n\x12_metric_memory_mib\"j\n\x10GatePolicyChoice\x12(\n\x04name\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{1,40}$H\x00\x12\x1b\n\x04yaml\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\x80\x04H\x00\x42\x0f\n\x06\x63hoice\x12\x05\xbaH\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,25 +39,43 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fragua.evaluator.v1.evaluat
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVALUATION'].fields_by_name['adapter']._loaded_options = None
-  _globals['_EVALUATION'].fields_by_name['adapter']._serialized_options = b'\272H2r02.^branches/[a-z0-9-]{1,40}/adapters/[0-9]{1,9}$'
+  _globals['_EVALUATION'].fields_by_name['adapter']._serialized_options = b'\272H5r02.^branches/[a-z0-9-]{1,40}/adapters/[0-9]{1,9}$\330\001\001'
   _globals['_EVALUATION'].fields_by_name['dataset_version']._loaded_options = None
   _globals['_EVALUATION'].fields_by_name['dataset_version']._serialized_options = b'\272HVrQ2O^branches/[a-z0-9-]{1,40}/datasets/[a-z0-9-]{1,40}/versions/[A-Za-z0-9-]{1,40}$\330\001\001'
-  _globals['_EVALUATION'].fields_by_name['metric']._loaded_options = None
-  _globals['_EVALUATION'].fields_by_name['metric']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_EVALUATION'].fields_by_name['max_items']._loaded_options = None
-  _globals['_EVALUATION'].fields_by_name['max_items']._serialized_options = b'\272H\010\032\006\030\240\215\006(\001'
-  _globals['_EVALUATION'].fields_by_name['max_new_tokens']._loaded_options = None
-  _globals['_EVALUATION'].fields_by_name['max_new_tokens']._serialized_options = b'\272H\007\032\005\030\200@(\001'
+  _globals['_EVALUATION'].fields_by_name['arms']._loaded_options = None
+  _globals['_EVALUATION'].fields_by_name['arms']._serialized_options = b'\272H\005\222\001\002\020\010'
+  _globals['_EVALUATION'].fields_by_name['suites']._loaded_options = None
+  _globals['_EVALUATION'].fields_by_name['suites']._serialized_options = b'\272H\005\222\001\002\020\020'
+  _globals['_EVALUATION'].fields_by_name['repeats']._loaded_options = None
+  _globals['_EVALUATION'].fields_by_name['repeats']._serialized_options = b'\272H\006\032\004\030\024(\001'
   _globals['_EVALUATION'].fields_by_name['seed']._loaded_options = None
-  _globals['_EVALUATION'].fields_by_name['seed']._serialized_options = b'\272H\004\"\002(\000'
-  _globals['_METRIC']._serialized_start=1097
-  _globals['_METRIC']._serialized_end=1195
-  _globals['_EVALUATION']._serialized_start=151
-  _globals['_EVALUATION']._serialized_end=696
-  _globals['_EVALUATIONRESULT']._serialized_start=699
-  _globals['_EVALUATIONRESULT']._serialized_end=861
-  _globals['_ARMRESULT']._serialized_start=864
-  _globals['_ARMRESULT']._serialized_end=998
-  _globals['_PAIREDRESULT']._serialized_start=1000
-  _globals['_PAIREDRESULT']._serialized_end=1095
+  _globals['_EVALUATION'].fields_by_name['seed']._serialized_options = b'\272H\n\"\010\020\200\200\200\200\010(\000'
+  _globals['_DECODING'].fields_by_name['max_new_tokens']._loaded_options = None
+  _globals['_DECODING'].fields_by_name['max_new_tokens']._serialized_options = b'\272H\007\032\005\030\200@(\001'
+  _globals['_DECODING'].fields_by_name['temperature']._loaded_options = None
+  _globals['_DECODING'].fields_by_name['temperature']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\000@)\000\000\000\000\000\000\000\000'
+  _globals['_DECODING'].fields_by_name['top_p']._loaded_options = None
+  _globals['_DECODING'].fields_by_name['top_p']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000'
+  _globals['_LIMITS'].fields_by_name['request_seconds']._loaded_options = None
+  _globals['_LIMITS'].fields_by_name['request_seconds']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\030\365@!\000\000\000\000\000\000\000\000'
+  _globals['_LIMITS'].fields_by_name['max_failed_share']._loaded_options = None
+  _globals['_LIMITS'].fields_by_name['max_failed_share']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000'
+  _globals['_LIMITS'].fields_by_name['metric_seconds']._loaded_options = None
+  _globals['_LIMITS'].fields_by_name['metric_seconds']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000 \254@!\000\000\000\000\000\000\000\000'
+  _globals['_LIMITS'].fields_by_name['metric_memory_mib']._loaded_options = None
+  _globals['_LIMITS'].fields_by_name['metric_memory_mib']._serialized_options = b'\272H\010\032\006\030\200\200\004(@'
+  _globals['_GATEPOLICYCHOICE'].oneofs_by_name['choice']._loaded_options = None
+  _globals['_GATEPOLICYCHOICE'].oneofs_by_name['choice']._serialized_options = b'\272H\002\010\001'
+  _globals['_GATEPOLICYCHOICE'].fields_by_name['name']._loaded_options = None
+  _globals['_GATEPOLICYCHOICE'].fields_by_name['name']._serialized_options = b'\272H\025r\0232\021^[a-z0-9-]{1,40}$'
+  _globals['_GATEPOLICYCHOICE'].fields_by_name['yaml']._loaded_options = None
+  _globals['_GATEPOLICYCHOICE'].fields_by_name['yaml']._serialized_options = b'\272H\010r\006\020\001\030\200\200\004'
+  _globals['_EVALUATION']._serialized_start=285
+  _globals['_EVALUATION']._serialized_end=1091
+  _globals['_DECODING']._serialized_start=1094
+  _globals['_DECODING']._serialized_end=1286
+  _globals['_LIMITS']._serialized_start=1289
+  _globals['_LIMITS']._serialized_end=1589
+  _globals['_GATEPOLICYCHOICE']._serialized_start=1591
+  _globals['_GATEPOLICYCHOICE']._serialized_end=1697
 # @@protoc_insertion_point(module_scope)

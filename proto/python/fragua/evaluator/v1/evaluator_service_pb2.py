@@ -23,10 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from fragua.common.v1 import artifact_pb2 as fragua_dot_common_dot_v1_dot_artifact__pb2
+from fragua.evaluator.v1 import decision_pb2 as fragua_dot_evaluator_dot_v1_dot_decision__pb2
 from fragua.evaluator.v1 import evaluator_pb2 as fragua_dot_evaluator_dot_v1_dot_evaluator__pb2
+from fragua.evaluator.v1 import result_pb2 as fragua_dot_evaluator_dot_v1_dot_result__pb2
+from fragua.evaluator.v1 import suite_pb2 as fragua_dot_evaluator_dot_v1_dot_suite__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+fragua/evaluator/v1/evaluator_service.proto\x12\x13\x66ragua.evaluator.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#fragua/evaluator/v1/evaluator.proto\"\xd2\x01\n\x17\x43reateEvaluationRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^branches/[a-z0-9-]{1,40}$\x12;\n\nevaluation\x18\x02 \x01(\x0b\x32\x1f.fragua.evaluator.v1.EvaluationB\x06\xbaH\x03\xc8\x01\x01\x12\x30\n\nrequest_id\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01\x18@2\x11^[A-Za-z0-9._-]+$\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"c\n\x14GetEvaluationRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$\"\x88\x01\n\x16ListEvaluationsRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^branches/[a-z0-9-]{1,40}$\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"h\n\x17ListEvaluationsResponse\x12\x34\n\x0b\x65valuations\x18\x01 \x03(\x0b\x32\x1f.fragua.evaluator.v1.Evaluation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"e\n\x16WatchEvaluationRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$\"f\n\x17\x43\x61ncelEvaluationRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$\"e\n\x16PauseEvaluationRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$\"f\n\x17ResumeEvaluationRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$2\xca\x05\n\x10\x45valuatorService\x12\x61\n\x10\x43reateEvaluation\x12,.fragua.evaluator.v1.CreateEvaluationRequest\x1a\x1f.fragua.evaluator.v1.Evaluation\x12[\n\rGetEvaluation\x12).fragua.evaluator.v1.GetEvaluationRequest\x1a\x1f.fragua.evaluator.v1.Evaluation\x12l\n\x0fListEvaluations\x12+.fragua.evaluator.v1.ListEvaluationsRequest\x1a,.fragua.evaluator.v1.ListEvaluationsResponse\x12\x61\n\x0fWatchEvaluation\x12+.fragua.evaluator.v1.WatchEvaluationRequest\x1a\x1f.fragua.evaluator.v1.Evaluation0\x01\x12\x61\n\x10\x43\x61ncelEvaluation\x12,.fragua.evaluator.v1.CancelEvaluationRequest\x1a\x1f.fragua.evaluator.v1.Evaluation\x12_\n\x0fPauseEvaluation\x12+.fragua.evaluator.v1.PauseEvaluationRequest\x1a\x1f.fragua.evaluator.v1.Evaluation\x12\x61\n\x10ResumeEvaluation\x12,.fragua.evaluator.v1.ResumeEvaluationRequest\x1a\x1f.fragua.evaluator.v1.Evaluationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+fragua/evaluator/v1/evaluator_service.proto\x12\x13\x66ragua.evaluator.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66ragua/common/v1/artifact.proto\x1a\"fragua/evaluator/v1/decision.proto\x1a#fragua/evaluator/v1/evaluator.proto\x1a fragua/evaluator/v1/result.proto\x1a\x1f\x66ragua/evaluator/v1/suite.proto\"\xd2\x01\n\x17\x43reateEvaluationRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^branches/[a-z0-9-]{1,40}$\x12;\n\nevaluation\x18\x02 \x01(\x0b\x32\x1f.fragua.evaluator.v1.EvaluationB\x06\xbaH\x03\xc8\x01\x01\x12\x30\n\nrequest_id\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01\x18@2\x11^[A-Za-z0-9._-]+$\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"c\n\x14GetEvaluationRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$\"\x88\x01\n\x16ListEvaluationsRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^branches/[a-z0-9-]{1,40}$\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"h\n\x17ListEvaluationsResponse\x12\x34\n\x0b\x65valuations\x18\x01 \x03(\x0b\x32\x1f.fragua.evaluator.v1.Evaluation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"e\n\x16WatchEvaluationRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$\"f\n\x17\x43\x61ncelEvaluationRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$\"e\n\x16PauseEvaluationRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$\"f\n\x17ResumeEvaluationRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$\"\xa5\x02\n\x13\x44\x65\x63ideGoNoGoRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$\x12\x1d\n\ndecided_by\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18x\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12N\n\x10override_outcome\x18\x04 \x01(\x0e\x32#.fragua.evaluator.v1.VerdictOutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x88\x01\x01\x12#\n\x12override_signature\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18@B\x13\n\x11_override_outcome\"\xe2\x01\n\x11SubmitVoteRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$\x12\x18\n\x05voter\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18x\x12\x35\n\x05votes\x18\x03 \x03(\x0b\x32\x19.fragua.evaluator.v1.VoteB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x90N\x12/\n\rreport_digest\x18\x04 \x01(\tB\x18\xbaH\x15r\x10\x32\x0e^[0-9a-f]{64}$\xd8\x01\x01\"(\n\x12SubmitVoteResponse\x12\x12\n\nvote_count\x18\x01 \x01(\x03\"}\n\x14UploadOutputsRequest\x12:\n\x06header\x18\x01 \x01(\x0b\x32(.fragua.evaluator.v1.UploadOutputsHeaderH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"o\n\x13UploadOutputsHeader\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^branches/[a-z0-9-]{1,40}$\x12%\n\x06sha256\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\"D\n\x15UploadOutputsResponse\x12+\n\x07outputs\x18\x01 \x01(\x0b\x32\x1a.fragua.common.v1.Artifact\"\x9f\x01\n\x1d\x44ownloadEvaluationFileRequest\x12K\n\x04name\x18\x01 \x01(\tB=\xbaH:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$\x12\x18\n\x04\x66ile\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x17\n\x06offset\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"/\n\x1e\x44ownloadEvaluationFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\x13\n\x11ListSuitesRequest\"K\n\x12ListSuitesResponse\x12\x35\n\x06suites\x18\x01 \x03(\x0b\x32%.fragua.evaluator.v1.SuiteDescription\"\x14\n\x12ListMetricsRequest\"N\n\x13ListMetricsResponse\x12\x37\n\x07metrics\x18\x01 \x03(\x0b\x32&.fragua.evaluator.v1.MetricDescription\"\x19\n\x17ListGatePoliciesRequest\"X\n\x18ListGatePoliciesResponse\x12<\n\x08policies\x18\x01 \x03(\x0b\x32*.fragua.evaluator.v1.GatePolicyDescription2\xa6\x0b\n\x10\x45valuatorService\x12\x61\n\x10\x43reateEvaluation\x12,.fragua.evaluator.v1.CreateEvaluationRequest\x1a\x1f.fragua.evaluator.v1.Evaluation\x12[\n\rGetEvaluation\x12).fragua.evaluator.v1.GetEvaluationRequest\x1a\x1f.fragua.evaluator.v1.Evaluation\x12l\n\x0fListEvaluations\x12+.fragua.evaluator.v1.ListEvaluationsRequest\x1a,.fragua.evaluator.v1.ListEvaluationsResponse\x12\x61\n\x0fWatchEvaluation\x12+.fragua.evaluator.v1.WatchEvaluationRequest\x1a\x1f.fragua.evaluator.v1.Evaluation0\x01\x12\x61\n\x10\x43\x61ncelEvaluation\x12,.fragua.evaluator.v1.CancelEvaluationRequest\x1a\x1f.fragua.evaluator.v1.Evaluation\x12_\n\x0fPauseEvaluation\x12+.fragua.evaluator.v1.PauseEvaluationRequest\x1a\x1f.fragua.evaluator.v1.Evaluation\x12\x61\n\x10ResumeEvaluation\x12,.fragua.evaluator.v1.ResumeEvaluationRequest\x1a\x1f.fragua.evaluator.v1.Evaluation\x12Y\n\x0c\x44\x65\x63ideGoNoGo\x12(.fragua.evaluator.v1.DecideGoNoGoRequest\x1a\x1f.fragua.evaluator.v1.Evaluation\x12]\n\nSubmitVote\x12&.fragua.evaluator.v1.SubmitVoteRequest\x1a\'.fragua.evaluator.v1.SubmitVoteResponse\x12h\n\rUploadOutputs\x12).fragua.evaluator.v1.UploadOutputsRequest\x1a*.fragua.evaluator.v1.UploadOutputsResponse(\x01\x12\x83\x01\n\x16\x44ownloadEvaluationFile\x12\x32.fragua.evaluator.v1.DownloadEvaluationFileRequest\x1a\x33.fragua.evaluator.v1.DownloadEvaluationFileResponse0\x01\x12]\n\nListSuites\x12&.fragua.evaluator.v1.ListSuitesRequest\x1a\'.fragua.evaluator.v1.ListSuitesResponse\x12`\n\x0bListMetrics\x12\'.fragua.evaluator.v1.ListMetricsRequest\x1a(.fragua.evaluator.v1.ListMetricsResponse\x12o\n\x10ListGatePolicies\x12,.fragua.evaluator.v1.ListGatePoliciesRequest\x1a-.fragua.evaluator.v1.ListGatePoliciesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,22 +59,82 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PAUSEEVALUATIONREQUEST'].fields_by_name['name']._serialized_options = b'\272H:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$'
   _globals['_RESUMEEVALUATIONREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_RESUMEEVALUATIONREQUEST'].fields_by_name['name']._serialized_options = b'\272H:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$'
-  _globals['_CREATEEVALUATIONREQUEST']._serialized_start=135
-  _globals['_CREATEEVALUATIONREQUEST']._serialized_end=345
-  _globals['_GETEVALUATIONREQUEST']._serialized_start=347
-  _globals['_GETEVALUATIONREQUEST']._serialized_end=446
-  _globals['_LISTEVALUATIONSREQUEST']._serialized_start=449
-  _globals['_LISTEVALUATIONSREQUEST']._serialized_end=585
-  _globals['_LISTEVALUATIONSRESPONSE']._serialized_start=587
-  _globals['_LISTEVALUATIONSRESPONSE']._serialized_end=691
-  _globals['_WATCHEVALUATIONREQUEST']._serialized_start=693
-  _globals['_WATCHEVALUATIONREQUEST']._serialized_end=794
-  _globals['_CANCELEVALUATIONREQUEST']._serialized_start=796
-  _globals['_CANCELEVALUATIONREQUEST']._serialized_end=898
-  _globals['_PAUSEEVALUATIONREQUEST']._serialized_start=900
-  _globals['_PAUSEEVALUATIONREQUEST']._serialized_end=1001
-  _globals['_RESUMEEVALUATIONREQUEST']._serialized_start=1003
-  _globals['_RESUMEEVALUATIONREQUEST']._serialized_end=1105
-  _globals['_EVALUATORSERVICE']._serialized_start=1108
-  _globals['_EVALUATORSERVICE']._serialized_end=1822
+  _globals['_DECIDEGONOGOREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DECIDEGONOGOREQUEST'].fields_by_name['name']._serialized_options = b'\272H:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$'
+  _globals['_DECIDEGONOGOREQUEST'].fields_by_name['decided_by']._loaded_options = None
+  _globals['_DECIDEGONOGOREQUEST'].fields_by_name['decided_by']._serialized_options = b'\272H\006r\004\020\001\030x'
+  _globals['_DECIDEGONOGOREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_DECIDEGONOGOREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\320\017'
+  _globals['_DECIDEGONOGOREQUEST'].fields_by_name['override_outcome']._loaded_options = None
+  _globals['_DECIDEGONOGOREQUEST'].fields_by_name['override_outcome']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_DECIDEGONOGOREQUEST'].fields_by_name['override_signature']._loaded_options = None
+  _globals['_DECIDEGONOGOREQUEST'].fields_by_name['override_signature']._serialized_options = b'\272H\004z\002\030@'
+  _globals['_SUBMITVOTEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_SUBMITVOTEREQUEST'].fields_by_name['name']._serialized_options = b'\272H:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$'
+  _globals['_SUBMITVOTEREQUEST'].fields_by_name['voter']._loaded_options = None
+  _globals['_SUBMITVOTEREQUEST'].fields_by_name['voter']._serialized_options = b'\272H\006r\004\020\001\030x'
+  _globals['_SUBMITVOTEREQUEST'].fields_by_name['votes']._loaded_options = None
+  _globals['_SUBMITVOTEREQUEST'].fields_by_name['votes']._serialized_options = b'\272H\010\222\001\005\010\001\020\220N'
+  _globals['_SUBMITVOTEREQUEST'].fields_by_name['report_digest']._loaded_options = None
+  _globals['_SUBMITVOTEREQUEST'].fields_by_name['report_digest']._serialized_options = b'\272H\025r\0202\016^[0-9a-f]{64}$\330\001\001'
+  _globals['_UPLOADOUTPUTSREQUEST'].oneofs_by_name['part']._loaded_options = None
+  _globals['_UPLOADOUTPUTSREQUEST'].oneofs_by_name['part']._serialized_options = b'\272H\002\010\001'
+  _globals['_UPLOADOUTPUTSREQUEST'].fields_by_name['chunk']._loaded_options = None
+  _globals['_UPLOADOUTPUTSREQUEST'].fields_by_name['chunk']._serialized_options = b'\272H\006z\004\030\200\200@'
+  _globals['_UPLOADOUTPUTSHEADER'].fields_by_name['parent']._loaded_options = None
+  _globals['_UPLOADOUTPUTSHEADER'].fields_by_name['parent']._serialized_options = b'\272H\036r\0342\032^branches/[a-z0-9-]{1,40}$'
+  _globals['_UPLOADOUTPUTSHEADER'].fields_by_name['sha256']._loaded_options = None
+  _globals['_UPLOADOUTPUTSHEADER'].fields_by_name['sha256']._serialized_options = b'\272H\022r\0202\016^[0-9a-f]{64}$'
+  _globals['_DOWNLOADEVALUATIONFILEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DOWNLOADEVALUATIONFILEREQUEST'].fields_by_name['name']._serialized_options = b'\272H:r826^branches/[a-z0-9-]{1,40}/evaluations/[a-z0-9-]{1,40}$'
+  _globals['_DOWNLOADEVALUATIONFILEREQUEST'].fields_by_name['file']._loaded_options = None
+  _globals['_DOWNLOADEVALUATIONFILEREQUEST'].fields_by_name['file']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
+  _globals['_DOWNLOADEVALUATIONFILEREQUEST'].fields_by_name['offset']._loaded_options = None
+  _globals['_DOWNLOADEVALUATIONFILEREQUEST'].fields_by_name['offset']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_CREATEEVALUATIONREQUEST']._serialized_start=271
+  _globals['_CREATEEVALUATIONREQUEST']._serialized_end=481
+  _globals['_GETEVALUATIONREQUEST']._serialized_start=483
+  _globals['_GETEVALUATIONREQUEST']._serialized_end=582
+  _globals['_LISTEVALUATIONSREQUEST']._serialized_start=585
+  _globals['_LISTEVALUATIONSREQUEST']._serialized_end=721
+  _globals['_LISTEVALUATIONSRESPONSE']._serialized_start=723
+  _globals['_LISTEVALUATIONSRESPONSE']._serialized_end=827
+  _globals['_WATCHEVALUATIONREQUEST']._serialized_start=829
+  _globals['_WATCHEVALUATIONREQUEST']._serialized_end=930
+  _globals['_CANCELEVALUATIONREQUEST']._serialized_start=932
+  _globals['_CANCELEVALUATIONREQUEST']._serialized_end=1034
+  _globals['_PAUSEEVALUATIONREQUEST']._serialized_start=1036
+  _globals['_PAUSEEVALUATIONREQUEST']._serialized_end=1137
+  _globals['_RESUMEEVALUATIONREQUEST']._serialized_start=1139
+  _globals['_RESUMEEVALUATIONREQUEST']._serialized_end=1241
+  _globals['_DECIDEGONOGOREQUEST']._serialized_start=1244
+  _globals['_DECIDEGONOGOREQUEST']._serialized_end=1537
+  _globals['_SUBMITVOTEREQUEST']._serialized_start=1540
+  _globals['_SUBMITVOTEREQUEST']._serialized_end=1766
+  _globals['_SUBMITVOTERESPONSE']._serialized_start=1768
+  _globals['_SUBMITVOTERESPONSE']._serialized_end=1808
+  _globals['_UPLOADOUTPUTSREQUEST']._serialized_start=1810
+  _globals['_UPLOADOUTPUTSREQUEST']._serialized_end=1935
+  _globals['_UPLOADOUTPUTSHEADER']._serialized_start=1937
+  _globals['_UPLOADOUTPUTSHEADER']._serialized_end=2048
+  _globals['_UPLOADOUTPUTSRESPONSE']._serialized_start=2050
+  _globals['_UPLOADOUTPUTSRESPONSE']._serialized_end=2118
+  _globals['_DOWNLOADEVALUATIONFILEREQUEST']._serialized_start=2121
+  _globals['_DOWNLOADEVALUATIONFILEREQUEST']._serialized_end=2280
+  _globals['_DOWNLOADEVALUATIONFILERESPONSE']._serialized_start=2282
+  _globals['_DOWNLOADEVALUATIONFILERESPONSE']._serialized_end=2329
+  _globals['_LISTSUITESREQUEST']._serialized_start=2331
+  _globals['_LISTSUITESREQUEST']._serialized_end=2350
+  _globals['_LISTSUITESRESPONSE']._serialized_start=2352
+  _globals['_LISTSUITESRESPONSE']._serialized_end=2427
+  _globals['_LISTMETRICSREQUEST']._serialized_start=2429
+  _globals['_LISTMETRICSREQUEST']._serialized_end=2449
+  _globals['_LISTMETRICSRESPONSE']._serialized_start=2451
+  _globals['_LISTMETRICSRESPONSE']._serialized_end=2529
+  _globals['_LISTGATEPOLICIESREQUEST']._serialized_start=2531
+  _globals['_LISTGATEPOLICIESREQUEST']._serialized_end=2556
+  _globals['_LISTGATEPOLICIESRESPONSE']._serialized_start=2558
+  _globals['_LISTGATEPOLICIESRESPONSE']._serialized_end=2646
+  _globals['_EVALUATORSERVICE']._serialized_start=2649
+  _globals['_EVALUATORSERVICE']._serialized_end=4095
 # @@protoc_insertion_point(module_scope)

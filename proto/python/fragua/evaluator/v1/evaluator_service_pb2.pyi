@@ -1,5 +1,9 @@
 from buf.validate import validate_pb2 as _validate_pb2
+from fragua.common.v1 import artifact_pb2 as _artifact_pb2
+from fragua.evaluator.v1 import decision_pb2 as _decision_pb2
 from fragua.evaluator.v1 import evaluator_pb2 as _evaluator_pb2
+from fragua.evaluator.v1 import result_pb2 as _result_pb2
+from fragua.evaluator.v1 import suite_pb2 as _suite_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -67,3 +71,103 @@ class ResumeEvaluationRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DecideGoNoGoRequest(_message.Message):
+    __slots__ = ("name", "decided_by", "reason", "override_outcome", "override_signature")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDE_OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDE_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    decided_by: str
+    reason: str
+    override_outcome: _result_pb2.VerdictOutcome
+    override_signature: bytes
+    def __init__(self, name: _Optional[str] = ..., decided_by: _Optional[str] = ..., reason: _Optional[str] = ..., override_outcome: _Optional[_Union[_result_pb2.VerdictOutcome, str]] = ..., override_signature: _Optional[bytes] = ...) -> None: ...
+
+class SubmitVoteRequest(_message.Message):
+    __slots__ = ("name", "voter", "votes", "report_digest")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VOTER_FIELD_NUMBER: _ClassVar[int]
+    VOTES_FIELD_NUMBER: _ClassVar[int]
+    REPORT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    voter: str
+    votes: _containers.RepeatedCompositeFieldContainer[_decision_pb2.Vote]
+    report_digest: str
+    def __init__(self, name: _Optional[str] = ..., voter: _Optional[str] = ..., votes: _Optional[_Iterable[_Union[_decision_pb2.Vote, _Mapping]]] = ..., report_digest: _Optional[str] = ...) -> None: ...
+
+class SubmitVoteResponse(_message.Message):
+    __slots__ = ("vote_count",)
+    VOTE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    vote_count: int
+    def __init__(self, vote_count: _Optional[int] = ...) -> None: ...
+
+class UploadOutputsRequest(_message.Message):
+    __slots__ = ("header", "chunk")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    header: UploadOutputsHeader
+    chunk: bytes
+    def __init__(self, header: _Optional[_Union[UploadOutputsHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class UploadOutputsHeader(_message.Message):
+    __slots__ = ("parent", "sha256")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    sha256: str
+    def __init__(self, parent: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class UploadOutputsResponse(_message.Message):
+    __slots__ = ("outputs",)
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    outputs: _artifact_pb2.Artifact
+    def __init__(self, outputs: _Optional[_Union[_artifact_pb2.Artifact, _Mapping]] = ...) -> None: ...
+
+class DownloadEvaluationFileRequest(_message.Message):
+    __slots__ = ("name", "file", "offset")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    file: str
+    offset: int
+    def __init__(self, name: _Optional[str] = ..., file: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class DownloadEvaluationFileResponse(_message.Message):
+    __slots__ = ("chunk",)
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    chunk: bytes
+    def __init__(self, chunk: _Optional[bytes] = ...) -> None: ...
+
+class ListSuitesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSuitesResponse(_message.Message):
+    __slots__ = ("suites",)
+    SUITES_FIELD_NUMBER: _ClassVar[int]
+    suites: _containers.RepeatedCompositeFieldContainer[_suite_pb2.SuiteDescription]
+    def __init__(self, suites: _Optional[_Iterable[_Union[_suite_pb2.SuiteDescription, _Mapping]]] = ...) -> None: ...
+
+class ListMetricsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListMetricsResponse(_message.Message):
+    __slots__ = ("metrics",)
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    metrics: _containers.RepeatedCompositeFieldContainer[_suite_pb2.MetricDescription]
+    def __init__(self, metrics: _Optional[_Iterable[_Union[_suite_pb2.MetricDescription, _Mapping]]] = ...) -> None: ...
+
+class ListGatePoliciesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListGatePoliciesResponse(_message.Message):
+    __slots__ = ("policies",)
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    policies: _containers.RepeatedCompositeFieldContainer[_suite_pb2.GatePolicyDescription]
+    def __init__(self, policies: _Optional[_Iterable[_Union[_suite_pb2.GatePolicyDescription, _Mapping]]] = ...) -> None: ...

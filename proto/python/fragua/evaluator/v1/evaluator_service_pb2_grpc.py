@@ -70,6 +70,41 @@ class EvaluatorServiceStub:
                 request_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ResumeEvaluationRequest.SerializeToString,
                 response_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__pb2.Evaluation.FromString,
                 _registered_method=True)
+        self.DecideGoNoGo = channel.unary_unary(
+                '/fragua.evaluator.v1.EvaluatorService/DecideGoNoGo',
+                request_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.DecideGoNoGoRequest.SerializeToString,
+                response_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__pb2.Evaluation.FromString,
+                _registered_method=True)
+        self.SubmitVote = channel.unary_unary(
+                '/fragua.evaluator.v1.EvaluatorService/SubmitVote',
+                request_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.SubmitVoteRequest.SerializeToString,
+                response_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.SubmitVoteResponse.FromString,
+                _registered_method=True)
+        self.UploadOutputs = channel.stream_unary(
+                '/fragua.evaluator.v1.EvaluatorService/UploadOutputs',
+                request_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.UploadOutputsRequest.SerializeToString,
+                response_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.UploadOutputsResponse.FromString,
+                _registered_method=True)
+        self.DownloadEvaluationFile = channel.unary_stream(
+                '/fragua.evaluator.v1.EvaluatorService/DownloadEvaluationFile',
+                request_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.DownloadEvaluationFileRequest.SerializeToString,
+                response_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.DownloadEvaluationFileResponse.FromString,
+                _registered_method=True)
+        self.ListSuites = channel.unary_unary(
+                '/fragua.evaluator.v1.EvaluatorService/ListSuites',
+                request_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListSuitesRequest.SerializeToString,
+                response_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListSuitesResponse.FromString,
+                _registered_method=True)
+        self.ListMetrics = channel.unary_unary(
+                '/fragua.evaluator.v1.EvaluatorService/ListMetrics',
+                request_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListMetricsRequest.SerializeToString,
+                response_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListMetricsResponse.FromString,
+                _registered_method=True)
+        self.ListGatePolicies = channel.unary_unary(
+                '/fragua.evaluator.v1.EvaluatorService/ListGatePolicies',
+                request_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListGatePoliciesRequest.SerializeToString,
+                response_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListGatePoliciesResponse.FromString,
+                _registered_method=True)
 
 
 class EvaluatorServiceServicer:
@@ -122,6 +157,54 @@ class EvaluatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DecideGoNoGo(self, request, context):
+        """Lets the gate policy decide, with the votes so far, and records the decision; or overrides it, which takes a name, a
+        reason and the right to do so, and stays visible. FAILED_PRECONDITION before the evaluation has SUCCEEDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitVote(self, request, context):
+        """Keeps the votes of one person; of a person's votes on the same question and arms the last one counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadOutputs(self, request_iterator, context):
+        """Keeps ready-made answers for an arm: JSON lines of `id`, `output` and, where there are several, `suite` and `repeat`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadEvaluationFile(self, request, context):
+        """The bytes of one file of the bundle, from `offset` on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSuites(self, request, context):
+        """What there is to ask with, to score by and to decide by.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMetrics(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGatePolicies(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EvaluatorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -159,6 +242,41 @@ def add_EvaluatorServiceServicer_to_server(servicer, server):
                     servicer.ResumeEvaluation,
                     request_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ResumeEvaluationRequest.FromString,
                     response_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__pb2.Evaluation.SerializeToString,
+            ),
+            'DecideGoNoGo': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideGoNoGo,
+                    request_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.DecideGoNoGoRequest.FromString,
+                    response_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__pb2.Evaluation.SerializeToString,
+            ),
+            'SubmitVote': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitVote,
+                    request_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.SubmitVoteRequest.FromString,
+                    response_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.SubmitVoteResponse.SerializeToString,
+            ),
+            'UploadOutputs': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadOutputs,
+                    request_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.UploadOutputsRequest.FromString,
+                    response_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.UploadOutputsResponse.SerializeToString,
+            ),
+            'DownloadEvaluationFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadEvaluationFile,
+                    request_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.DownloadEvaluationFileRequest.FromString,
+                    response_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.DownloadEvaluationFileResponse.SerializeToString,
+            ),
+            'ListSuites': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSuites,
+                    request_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListSuitesRequest.FromString,
+                    response_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListSuitesResponse.SerializeToString,
+            ),
+            'ListMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMetrics,
+                    request_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListMetricsRequest.FromString,
+                    response_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListMetricsResponse.SerializeToString,
+            ),
+            'ListGatePolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGatePolicies,
+                    request_deserializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListGatePoliciesRequest.FromString,
+                    response_serializer=fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListGatePoliciesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -350,6 +468,195 @@ class EvaluatorService:
             '/fragua.evaluator.v1.EvaluatorService/ResumeEvaluation',
             fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ResumeEvaluationRequest.SerializeToString,
             fragua_dot_evaluator_dot_v1_dot_evaluator__pb2.Evaluation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideGoNoGo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.evaluator.v1.EvaluatorService/DecideGoNoGo',
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.DecideGoNoGoRequest.SerializeToString,
+            fragua_dot_evaluator_dot_v1_dot_evaluator__pb2.Evaluation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitVote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.evaluator.v1.EvaluatorService/SubmitVote',
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.SubmitVoteRequest.SerializeToString,
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.SubmitVoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadOutputs(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/fragua.evaluator.v1.EvaluatorService/UploadOutputs',
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.UploadOutputsRequest.SerializeToString,
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.UploadOutputsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadEvaluationFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/fragua.evaluator.v1.EvaluatorService/DownloadEvaluationFile',
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.DownloadEvaluationFileRequest.SerializeToString,
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.DownloadEvaluationFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSuites(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.evaluator.v1.EvaluatorService/ListSuites',
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListSuitesRequest.SerializeToString,
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListSuitesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.evaluator.v1.EvaluatorService/ListMetrics',
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListMetricsRequest.SerializeToString,
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListMetricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGatePolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fragua.evaluator.v1.EvaluatorService/ListGatePolicies',
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListGatePoliciesRequest.SerializeToString,
+            fragua_dot_evaluator_dot_v1_dot_evaluator__service__pb2.ListGatePoliciesResponse.FromString,
             options,
             channel_credentials,
             insecure,

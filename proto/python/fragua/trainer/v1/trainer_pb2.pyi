@@ -319,18 +319,26 @@ class Adapter(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[AdapterState, str]] = ..., training_job: _Optional[str] = ..., dataset_version: _Optional[str] = ..., base_model: _Optional[str] = ..., bundle: _Optional[_Union[_artifact_pb2.Bundle, _Mapping]] = ..., trainable_parameters: _Optional[int] = ..., final_loss: _Optional[float] = ..., validation_loss: _Optional[float] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[AdapterScore, _Mapping]]] = ...) -> None: ...
 
 class AdapterScore(_message.Message):
-    __slots__ = ("evaluation", "metric", "base_score", "tuned_score", "item_count")
+    __slots__ = ("evaluation", "metric", "base_score", "tuned_score", "item_count", "suite", "verdict", "verification_status", "reasons")
     EVALUATION_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     BASE_SCORE_FIELD_NUMBER: _ClassVar[int]
     TUNED_SCORE_FIELD_NUMBER: _ClassVar[int]
     ITEM_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SUITE_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    VERIFICATION_STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
     evaluation: str
     metric: str
     base_score: float
     tuned_score: float
     item_count: int
-    def __init__(self, evaluation: _Optional[str] = ..., metric: _Optional[str] = ..., base_score: _Optional[float] = ..., tuned_score: _Optional[float] = ..., item_count: _Optional[int] = ...) -> None: ...
+    suite: str
+    verdict: str
+    verification_status: str
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, evaluation: _Optional[str] = ..., metric: _Optional[str] = ..., base_score: _Optional[float] = ..., tuned_score: _Optional[float] = ..., item_count: _Optional[int] = ..., suite: _Optional[str] = ..., verdict: _Optional[str] = ..., verification_status: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TrainingMetric(_message.Message):
     __slots__ = ("attempt", "step", "name", "value", "record_time")
