@@ -38,7 +38,6 @@ from tests.servers.chat import (
 from tests.servers.process import free_port
 from tests.unit.fragua_evaluator.remote_arms import ask, ask_one, endpoint, question, questions
 
-KEY_VARIABLE = "FRAGUA_ENDPOINT_KEY_TESTS"
 KEY_VARIABLE = "FRAGUA_ENGINE_KEY_TESTS"
 PASSING = ("TIMEOUT", "UNAVAILABLE")
 """Reasons that are known only when all the time for an answer is over."""

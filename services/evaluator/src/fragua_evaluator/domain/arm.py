@@ -70,7 +70,7 @@ class EndpointModel(Frozen):
     kind: Literal["openai"] = "openai"
     url: Name
     model: Name
-    key_variable: Annotated[str, Field(pattern=r"^FRAGUA_ENDPOINT_KEY_[A-Z0-9_]{1,64}$")] | None = None
+    key_variable: Annotated[str, Field(pattern=r"^FRAGUA_ENGINE_KEY_[A-Z0-9_]{1,64}$")] | None = None
     """The environment variable that holds the key; the key itself never stands in a specification."""
 
 

@@ -1,121 +1,79 @@
-"""What one evaluation is asked to do (`EvaluationSpec`) and what it measured (`EvaluationReport`)."""
+"""What one evaluation is asked to do: `spec.json` of the scoring engine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import Annotated, Any
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from fragua_evaluator.domain.arm import ArmSpec, Decoding, Limits
+from fragua_evaluator.domain.frozen import Frozen
+from fragua_evaluator.domain.gate_policy import GatePolicy
+from fragua_evaluator.domain.suite import SuiteSpec
 from fragua_platform.errors import InvalidInput, Violation
+
+MAX_ARMS = 8
+MAX_SUITES = 16
+DEFAULT_MIN_IMPROVEMENT = 0.05
+DEFAULT_ALPHA = 0.05
+"""Where no policy says otherwise. R98"""
 
 ProvenanceKey = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ProvenanceText = Annotated[str, StringConstraints(max_length=4096)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Metric(StrEnum):
-    """How one answer is scored against the expected one, from 0 to 1."""
-
-    EXACT_MATCH = "exact_match"
-    """1 when both are the same text but for white space and Unicode form; case counts."""
-    CONTAINS = "contains"
-    """1 when the expected text occurs in the answer, whatever its case."""
-    TOKEN_F1 = "token_f1"
-    """Harmonic mean of precision and recall over words and signs, whatever their case and order."""
-
-    @property
-    def is_graded(self) -> bool:
-        """Whether a score may lie between 0 and 1; the statistics differ."""
-        return self is Metric.TOKEN_F1
-
-
-class Arm(StrEnum):
-    """The two models that are compared."""
-
-    BASE = "base"
-    TUNED = "tuned"
-
-
-class EvaluationSpec(_Frozen):
-    """Every field has a default, so `{}` is a valid specification."""
-
-    max_items: Annotated[int, Field(ge=1, le=100_000)] = 150
-    """Held-out rows that are asked at most; when there are more, `seed` draws them."""
-    max_new_tokens: Annotated[int, Field(ge=1, le=8_192)] = 64
-    """Where an answer that does not end by itself is cut."""
-    batch_size: Annotated[int, Field(ge=1, le=1_024)] = 16
-    """Answers generated side by side; a memory and speed matter."""
-    metric: Metric = Metric.EXACT_MATCH
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+class EvaluationSpec(Frozen):
+    arms: tuple[ArmSpec, ...] = Field(min_length=1, max_length=MAX_ARMS)
+    """From the simplest to the candidate."""
+    suites: tuple[SuiteSpec, ...] = Field(min_length=1, max_length=MAX_SUITES)
+    decoding: Decoding = Decoding()
+    repeats: Annotated[int, Field(ge=1, le=20)] = 3
+    """How often each question is asked where answers are generated; what is only weighed is weighed once."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Draws the items and the bootstrap samples."""
+    policy: GatePolicy | None = None
+    """What the verdict goes by; None gives none."""
+    limits: Limits = Limits()
     checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400)] = 5.0
-    """The least time between two checkpoints; 0 saves one after every batch."""
+    """The least time between two checkpoints; 0 saves one after every answer."""
+    response_cache: Annotated[str, Field(max_length=4096)] = ""
+    """A folder where answers are kept for later evaluations; empty keeps and takes none."""
+    response_cache_mib: Annotated[int, Field(ge=1, le=1024 * 1024)] = 512
+    """The oldest answers make room beyond this size."""
+    evaluation: Annotated[str, Field(max_length=256)] = ""
+    """The resource name, for the reports."""
+    models: dict[str, ProvenanceText] = Field(default_factory=dict, max_length=MAX_ARMS)
+    """What each arm's model is called where it comes from, by arm."""
     provenance: dict[ProvenanceKey, ProvenanceText] = Field(default_factory=dict, max_length=64)
     """Where the inputs came from; copied to the report."""
 
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for what, names in (
+            ("arms", [arm.name for arm in self.arms]),
+            ("suites", [suite.name for suite in self.suites]),
+        ):
+            if repeated := _repeated(names):
+                raise ValueError(f"{what}: more than one is called {', '.join(repeated)}")
+        return self
 
-class ArmReport(_Frozen):
-    """What was measured for one of the two models."""
+    def min_improvement(self, baseline_score: float) -> float:
+        """In points of the score, over an arm with this score: what the power of a comparison is told for."""
+        improvement = self.policy.improvement if self.policy else None
+        return improvement.points(baseline_score) if improvement else DEFAULT_MIN_IMPROVEMENT
 
-    score: float
-    """Mean over the items."""
-    ci95: tuple[float, float]
-    """95 % confidence interval of the score: Wilson for yes-or-no metrics, bootstrap for graded ones."""
-    n: int
-    tokens: int
-    seconds: float
-    """Spent in generation, reading the prompts included."""
-    tokens_per_second: float
-    peak_rss_bytes: int | None
-    """The most memory that the process held while this arm answered; None where the system cannot tell."""
-    stopped_rate: float
-    """The share of answers that ended by themselves."""
+    @property
+    def alpha(self) -> float:
+        return self.policy.alpha if self.policy else DEFAULT_ALPHA
 
-
-class PairedReport(_Frozen):
-    """The same items, answered by both."""
-
-    n: int
-    improved: int
-    worsened: int
-    tied: int
-    p_value: float
-    """Of the hypothesis that neither model is better; two-sided."""
-    test: str
+    def repeats_of(self, suite: SuiteSpec) -> int:
+        return self.repeats if suite.generates else 1
 
 
-class EvaluationReport(_Frozen):
-    """`outputs/report.json`."""
-
-    arms: dict[Arm, ArmReport]
-    paired: PairedReport
-    fairness: dict[str, str | int | list[int]]
-    """What was the same for both arms."""
-    spec: EvaluationSpec
-    provenance: dict[ProvenanceKey, ProvenanceText]
-    versions: dict[str, str]
-    duration_seconds: float
-    """Of the attempt that finished, loading included; the arms' own seconds count all attempts."""
-
-
-class AnsweredItem(_Frozen):
-    """One line of `outputs/items.jsonl`: a question, and both answers with their scores."""
-
-    id: str
-    prompt: list[dict[str, str]]
-    expected: str
-    outputs: dict[Arm, str]
-    scores: dict[Arm, float]
-    truncated: dict[Arm, bool]
-    """True when the answer was cut at `max_new_tokens`."""
-    tokens: dict[Arm, int]
-    seconds: dict[Arm, float]
-    """This item's share of its batch."""
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def parse_evaluation_spec(fields: Mapping[str, Any]) -> EvaluationSpec:

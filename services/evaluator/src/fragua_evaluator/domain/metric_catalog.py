@@ -305,7 +305,10 @@ def _check_own_function(choice: MetricChoice, at: str, allowed: Sequence[str] | 
         problems.append(Violation(f"{at}.options", "a function of your own takes no options: it gets item and output"))
     if allowed is not None and not is_allowed(choice.name, allowed):
         problems.append(
-            Violation(f"{at}.name", f"{choice.name!r} is not allowed here; an operator can allow its module")
+            Violation(
+                f"{at}.name",
+                f"{choice.name!r} is not allowed here; an operator can add it to {ALLOWED_METRICS_VARIABLE}",
+            )
         )
     return problems
 

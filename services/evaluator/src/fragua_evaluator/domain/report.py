@@ -62,6 +62,8 @@ class ArmItem(Frozen):
     """One for each repeat."""
     scores: dict[str, MetricScore]
     """By metric, the mean over the repeats, components as well."""
+    repeat_values: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    """By metric, the value of each repeat."""
     checks: dict[str, float]
     """What is looked at in every answer beside the metrics, 0 to 1, the mean over the repeats: `ended` (the model ended
     its turn), `no_role_tokens`, and, where the item says what is expected of the form, `valid` and `complete`."""
@@ -110,7 +112,7 @@ class SuiteResult(Frozen):
     kind: SuiteKind
     items: int
     failed: int
-    """Items of which at least one repeat has no answer, or could not be scored."""
+    """Items of which at least one repeat has no answer, or could not be scored by the first metric."""
     metrics: tuple[MetricSummary, ...]
     """In the order of the suite's metrics; the first one is compared."""
     checks: dict[str, float]

@@ -60,6 +60,10 @@ class SuiteSpec(Frozen):
     tag_field: Annotated[str, Field(max_length=64)] = "type"
     """The key of a row's metadata by whose value results are also told apart."""
 
+    @property
+    def generates(self) -> bool:
+        return self.kind is SuiteKind.GENERATION
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.rows is None and not self.cases:

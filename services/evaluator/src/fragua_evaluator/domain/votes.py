@@ -1,20 +1,15 @@
-"""Votes of people over pairs of answers: the file that a report's page makes and `fragua eval vote` reads."""
+"""Votes of people over pairs of answers."""
 
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from fragua_evaluator.domain.frozen import Frozen, Slug
 from fragua_evaluator.domain.report import EvaluationReport
-from fragua_platform.errors import InvalidData, LimitExceeded, Violation
-
-MAX_VOTES = 100_000
-MAX_VOTE_FILE_BYTES = 64 * 2**20
 
 
 class Preference(StrEnum):
@@ -35,7 +30,6 @@ class Vote(Frozen):
     blind: bool = True
     """Whether the names of the arms were hidden when the vote was cast."""
     note: Annotated[str, Field(max_length=2_000)] = ""
-    cast_at: datetime | None = None
 
     @property
     def winner(self) -> str | None:
@@ -49,52 +43,6 @@ class Vote(Frozen):
         return self
 
 
-class VoteFile(Frozen):
-    """One person's votes on one evaluation."""
-
-    format: Literal["fragua.votes/1"]
-    evaluation: Annotated[str, Field(max_length=512)] = ""
-    """`branches/{branch}/evaluations/{evaluation}`; empty for an engine that was run by hand."""
-    report: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    """The digest of the report whose page was voted on (`report_digest`)."""
-    reviewer: Annotated[str, Field(max_length=200)] = ""
-    """As the page was told; who may vote is checked by the service."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
-    """What shuffled left and right, and drew the items."""
-    votes: Annotated[tuple[Vote, ...], Field(max_length=MAX_VOTES)]
-
-    @model_validator(mode="after")
-    def _one_vote_for_each_pair(self) -> Self:
-        if not self.votes:
-            raise ValueError("votes: there is no vote in it")
-        seen: set[tuple[str, str, frozenset[str]]] = set()
-        for number, vote in enumerate(self.votes):
-            key = (vote.suite, vote.item, frozenset((vote.left, vote.right)))
-            if key in seen:
-                raise ValueError(f"votes.{number}: a second vote on {vote.suite}/{vote.item} and the same two arms")
-            seen.add(key)
-        return self
-
-
 def report_digest(report: EvaluationReport) -> str:
     """What votes are bound to; the same for a report that was written and read again."""
     return hashlib.sha256(report.model_dump_json().encode()).hexdigest()
-
-
-def parse_votes(content: bytes) -> VoteFile:
-    """Raises InvalidData with one violation for each problem, LimitExceeded when the file is too large."""
-    if len(content) > MAX_VOTE_FILE_BYTES:
-        raise LimitExceeded(f"the votes file has {len(content)} bytes; at most {MAX_VOTE_FILE_BYTES} are read")
-    try:
-        return VoteFile.model_validate_json(content)
-    except ValidationError as invalid:
-        violations = [
-            Violation(".".join(str(part) for part in error["loc"]) or "file", error["msg"])
-            for error in invalid.errors(include_input=False, include_url=False)
-        ]
-        listed = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:20])
-        more = f"; and {len(violations) - 20} more" if len(violations) > 20 else ""
-        raise InvalidData(
-            f"the votes file cannot be used: {listed}{more}. Download it from the report's page again",
-            violations=violations,
-        ) from invalid

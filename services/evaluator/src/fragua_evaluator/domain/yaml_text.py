@@ -32,6 +32,11 @@ def read_yaml(text: str) -> Any:
         raise InvalidYaml(str(broken).splitlines()[0]) from broken
 
 
+def write_yaml(value: Any) -> str:
+    """For people, in the order that it has."""
+    return yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=100)
+
+
 class _Loader(yaml.CSafeLoader):
     """With the words that YAML 1.1 and 1.2 agree on, and no key twice."""
 

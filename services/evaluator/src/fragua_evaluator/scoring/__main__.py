@@ -6,14 +6,14 @@ from fragua_evaluator.domain.evaluation_spec import parse_evaluation_spec
 from fragua_platform.jobs.engine import JobDirectory, Reporter, prepare_libraries, run_engine
 
 
-def evaluate(job: JobDirectory, reporter: Reporter) -> None:
+def run(job: JobDirectory, reporter: Reporter) -> None:
     spec = parse_evaluation_spec(job.read_spec())
     threads = prepare_libraries()
     # Imported late: torch and transformers take seconds, and a wrong specification should not wait for them.
-    from fragua_evaluator.scoring.score import score
+    from fragua_evaluator.scoring.evaluate import evaluate
 
-    score(spec, job, reporter, threads)
+    evaluate(spec, job, reporter, threads)
 
 
 if __name__ == "__main__":
-    run_engine(evaluate)
+    run_engine(run)

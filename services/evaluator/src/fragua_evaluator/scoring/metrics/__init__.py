@@ -26,10 +26,9 @@ from fragua_evaluator.scoring.metrics.apart import MetricApart
 from fragua_evaluator.scoring.metrics.behaviour import has_role_tokens
 from fragua_evaluator.scoring.metrics.checks import Form, checks_of, form_asked_by
 from fragua_evaluator.scoring.metrics.code import CodeTests, tests_of
-from fragua_evaluator.scoring.metrics.texts import score_answer
 from fragua_platform.errors import InvalidData, InvalidInput, Violation
 
-__all__ = ["SuiteMetrics", "open_metrics", "refuse_unfit", "score_answer"]
+__all__ = ["SuiteMetrics", "open_metrics", "refuse_unfit"]
 
 _MAX_VIOLATIONS = 100
 

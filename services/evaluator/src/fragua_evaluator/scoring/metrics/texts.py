@@ -8,8 +8,6 @@ from collections import Counter
 
 import regex
 
-from fragua_evaluator.domain.evaluation_spec import Metric
-
 MAX_CHRF_CHARS = 2_000_000
 """Of answer and expected answer together; counting takes about 2 s and 100 MiB for a million of them."""
 
@@ -20,13 +18,6 @@ _MANY_MARKS = regex.compile(r"(\p{M}{30})(?=\p{M})")
 
 class TooLong(ValueError):
     """The answer has more characters than the metric counts."""
-
-
-def score_answer(metric: Metric, answer: str, expected: str) -> float:
-    """From 0 to 1; `Metric` says what each one means."""
-    if metric is Metric.EXACT_MATCH:
-        return exact_match(answer, expected)
-    return contains(answer, expected) if metric is Metric.CONTAINS else token_f1(answer, expected)
 
 
 def exact_match(answer: str, expected: str) -> float:

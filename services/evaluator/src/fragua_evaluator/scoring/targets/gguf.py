@@ -26,6 +26,7 @@ from fragua_platform.jobs.engine import prepare_libraries
 
 _TOGETHER: Final = 8
 """Answers at once: a step costs little more for eight than for one, because it waits for the weights."""
+_WARM_UP_TOKENS: Final = 16
 _MAX_VIOLATIONS: Final = 20
 
 AnyQuestion = Question | ChoiceQuestion | TextQuestion
@@ -66,6 +67,19 @@ class GgufTarget:
         texts = "\n".join(" ".join(map(str, tokens)) for tokens in self._texts(question))
         return hashlib.sha256(texts.encode()).hexdigest()
 
+    def warm_up(self, questions: Sequence[AnyQuestion]) -> None:
+        """What happens once, such as reading the weights, belongs to no answer."""
+        for question in questions:
+            tokens = self._chat.prompt(question.messages)[:_WARM_UP_TOKENS]
+            with open_context(
+                self._file,
+                conversations=1,
+                length=len(tokens),
+                threads=self._threads,
+                stop_requested=lambda: False,
+            ) as context:
+                context.read([(0, place, token, True) for place, token in enumerate(tokens)], lambda _, __: None)
+
     def generate(self, questions: Sequence[Question], stop_requested: StopRequested) -> Iterator[tuple[str, Answer]]:
         if not questions:
             return
@@ -80,7 +94,6 @@ class GgufTarget:
             stop_requested=stop_requested,
         ) as context:
             try:
-                _warm_up(context, prompts[questions[0].key][0])
                 yield from self._speak(context, together, deque(questions), prompts)
             except StopReading:
                 return
@@ -138,7 +151,6 @@ class GgufTarget:
             exact=True,
         ) as context:
             try:
-                _warm_up(context, texts[0][0].tokens[0])
                 for question, each in zip(questions, texts, strict=True):
                     yield question, each, *weigh(context, each)
             except StopReading:
@@ -188,12 +200,6 @@ class GgufTarget:
         model = f"{name} ({self._file.architecture} {self._file.weights_type})"
         runs = hashlib.sha256(f"{self._file.sha256} llama-cpp-python {llama_cpp.__version__}".encode())
         return Identity(model=model, digest=runs.hexdigest(), conditions=conditions)
-
-
-def _warm_up(context: GgufContext, token: int) -> None:
-    """What happens once, such as reading the file, belongs to no answer."""
-    context.read([(0, 0, token, True)], lambda _, logits: float(logits[0]))
-    context.forget(0)
 
 
 def _read_prompt(context: GgufContext, speaker: Speaker, prompt: Sequence[int]) -> None:

@@ -74,6 +74,9 @@ class OllamaTarget:
     def prompt_digest(self, question: Question | ChoiceQuestion | TextQuestion) -> str | None:
         return None
 
+    def warm_up(self, questions: Sequence[Question | ChoiceQuestion | TextQuestion]) -> None:
+        """Nothing is loaded here."""
+
     def generate(self, questions: Sequence[Question], stop_requested: StopRequested) -> Iterator[tuple[str, Answer]]:
         if not questions:
             return

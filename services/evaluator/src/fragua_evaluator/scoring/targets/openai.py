@@ -44,6 +44,9 @@ class EndpointTarget:
     def prompt_digest(self, question: Question | ChoiceQuestion | TextQuestion) -> str | None:
         return None
 
+    def warm_up(self, questions: Sequence[Question | ChoiceQuestion | TextQuestion]) -> None:
+        """Nothing is loaded here."""
+
     def generate(self, questions: Sequence[Question], stop_requested: StopRequested) -> Iterator[tuple[str, Answer]]:
         by_key = {question.key: question for question in questions}
         for key, answer in self._asking.answers(questions, self._ask, stop_requested):

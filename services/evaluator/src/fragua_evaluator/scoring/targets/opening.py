@@ -21,13 +21,20 @@ if TYPE_CHECKING:
     from fragua_evaluator.scoring.targets.local.loaded import LoadedModels
 
 
-def open_target(arm: ArmSpec, inputs: Path, decoding: Decoding, limits: Limits, loaded: LoadedModels) -> Target:
-    """Each kind is imported when it is needed: an arm behind an endpoint must not cost the memory of torch."""
-    match arm.target:
-        case LocalModel() as model:
-            from fragua_evaluator.scoring.targets.local.target import open_local_model
+def open_target(arm: ArmSpec, inputs: Path, decoding: Decoding, limits: Limits, loaded: LoadedModels | None) -> Target:
+    """Each kind is imported when it is needed: an arm behind an endpoint must not cost the memory of torch.
 
-            return open_local_model(model, inputs, decoding, loaded)
+    `loaded` is there when any arm of the evaluation is a model that this process loads.
+    """
+    if isinstance(arm.target, LocalModel):
+        from fragua_evaluator.scoring.targets.local.target import open_local_model
+
+        assert loaded is not None
+        return open_local_model(arm.target, inputs, decoding, loaded)
+    if loaded is not None:
+        # What an earlier arm left in memory is no part of what this one takes.
+        loaded.free_unused()
+    match arm.target:
         case GgufModel() as model:
             from fragua_evaluator.scoring.targets.gguf import GgufTarget
 

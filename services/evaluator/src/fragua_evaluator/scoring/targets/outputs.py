@@ -85,6 +85,9 @@ class OutputsTarget:
     def prompt_digest(self, question: Question | ChoiceQuestion | TextQuestion) -> str | None:
         return None
 
+    def warm_up(self, questions: Sequence[Question | ChoiceQuestion | TextQuestion]) -> None:
+        """Nothing is loaded here."""
+
     def generate(self, questions: Sequence[Question], stop_requested: StopRequested) -> Iterator[tuple[str, Answer]]:
         for question in questions:
             if stop_requested():

@@ -83,6 +83,11 @@ class Target(Protocol):
         cannot be known. Arms of one family have to agree on it."""
         ...
 
+    def warm_up(self, questions: Sequence[Question | ChoiceQuestion | TextQuestion]) -> None:
+        """Load what is not loaded yet and answer these unmeasured, so that no answer pays for it; a target that gains nothing
+        by it does nothing. Answers are thrown away and may be cut short."""
+        ...
+
     def generate(
         self, questions: Sequence[Question], stop_requested: StopRequested
     ) -> Iterator[tuple[str, Answer]]: ...

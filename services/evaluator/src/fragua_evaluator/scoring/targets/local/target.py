@@ -153,6 +153,11 @@ class LocalTarget:
         texts = self._texts(question)
         return hashlib.sha256("\n".join(" ".join(map(str, text)) for text in texts).encode()).hexdigest()
 
+    def warm_up(self, questions: Sequence[AnyQuestion]) -> None:
+        for question in questions:
+            with out_of_memory_reported(_WAY_OUT):
+                self._warm_up(self._chat.prompt(question.messages))
+
     def generate(self, questions: Sequence[Question], stop_requested: StopRequested) -> Iterator[tuple[str, Answer]]:
         prompts = [self._prompt(question) for question in questions]
         if not prompts or stop_requested():
