@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from fragua.trainer.v1 import trainer_events_pb2
-from fragua_evaluator.application import Evaluations
+from fragua_evaluator.application.evaluations import Evaluations
 from fragua_evaluator.domain.evaluation_order import EvaluationOrder
-from fragua_evaluator.domain.evaluation_spec import EvaluationSpec
 from fragua_platform.events.cloudevents import CloudEvent, body_as
 from fragua_platform.runtime import Reaction
 
@@ -16,7 +15,7 @@ def reactions(evaluations: Evaluations) -> list[Reaction]:
         published = body_as(event, trainer_events_pb2.AdapterPublished)
         if not published.evaluate:
             return
-        order = EvaluationOrder(adapter=published.adapter, dataset_version="", spec=EvaluationSpec())
+        order = EvaluationOrder(adapter=published.adapter)
         # The event's id as request id: heard twice, ordered once.
         await evaluations.submit(published.branch, order, request_id=f"published-{event.id}")
 

@@ -1,48 +1,106 @@
-"""Between the protos of `fragua.evaluator.v1` and the evaluator's own data."""
+"""Evaluations, and what there is to evaluate with, as the protos tell them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-from fragua.evaluator.v1 import evaluator_pb2
-from fragua_evaluator.domain.evaluation_order import EvaluationOrder, ResolvedOrder
-from fragua_evaluator.domain.evaluation_spec import EvaluationSpec, Metric
-from fragua_evaluator.result_messages import metric_to_message, result_to_message
+from fragua.evaluator.v1 import decision_pb2, evaluator_pb2, suite_pb2
+from fragua_evaluator.api.orders import order_to_message
+from fragua_evaluator.application.records import EvaluationRecord
+from fragua_evaluator.domain.decision import Decision, verification_status
+from fragua_evaluator.domain.evaluation_order import ResolvedOrder
+from fragua_evaluator.domain.gate_policy import GatePolicy
+from fragua_evaluator.domain.metric_catalog import MetricDescription
+from fragua_evaluator.domain.suite_catalog import Rows, SuiteTemplate
+from fragua_evaluator.domain.votes import Preference, Vote
+from fragua_evaluator.domain.yaml_text import write_yaml
+from fragua_evaluator.result_messages import (
+    outcome_to_message,
+    result_to_message,
+    verdict_to_message,
+    verification_status_to_message,
+)
 from fragua_evaluator.work import bundle_of, report_of
 from fragua_platform.jobs.events import status_to_message
-from fragua_platform.jobs.job import Job
 from fragua_platform.messages import bundle_to_message
 
-_METRICS = {
-    evaluator_pb2.METRIC_UNSPECIFIED: Metric.EXACT_MATCH,
-    evaluator_pb2.METRIC_EXACT_MATCH: Metric.EXACT_MATCH,
-    evaluator_pb2.METRIC_TOKEN_F1: Metric.TOKEN_F1,
-    evaluator_pb2.METRIC_CONTAINS: Metric.CONTAINS,
+_PREFERENCES = {
+    decision_pb2.PREFERENCE_LEFT: Preference.LEFT,
+    decision_pb2.PREFERENCE_RIGHT: Preference.RIGHT,
+    decision_pb2.PREFERENCE_TIE: Preference.TIE,
 }
 
 
-def order_from_message(message: evaluator_pb2.Evaluation) -> EvaluationOrder:
-    """Absent fields take the defaults of the specification, which are documented there."""
-    given: dict[str, Any] = {}
-    for name in ("max_items", "max_new_tokens"):
-        if message.HasField(name):
-            given[name] = getattr(message, name)
-    spec = EvaluationSpec(metric=_METRICS[message.metric], seed=message.seed, **given)
-    return EvaluationOrder(adapter=message.adapter, dataset_version=message.dataset_version, spec=spec)
-
-
-def evaluation_to_message(job: Job) -> evaluator_pb2.Evaluation:
+def evaluation_to_message(record: EvaluationRecord) -> evaluator_pb2.Evaluation:
+    job = record.job
     resolved, bundle = ResolvedOrder.model_validate(job.spec), bundle_of(job)
-    spec = resolved.order.spec
-    return evaluator_pb2.Evaluation(
-        name=job.name,
-        adapter=resolved.order.adapter,
-        dataset_version=resolved.dataset_version,
-        metric=metric_to_message(spec.metric),
-        max_items=spec.max_items,
-        max_new_tokens=spec.max_new_tokens,
-        seed=spec.seed,
-        status=status_to_message(job),
-        result=result_to_message(report_of(job)) if bundle else None,
-        bundle=bundle_to_message(bundle) if bundle else None,
+    message = order_to_message(resolved.order)
+    message.name = job.name
+    message.status.CopyFrom(status_to_message(job))
+    status = verification_status(record.decisions)
+    if bundle is not None:
+        message.result.CopyFrom(result_to_message(report_of(job)))
+        message.bundle.CopyFrom(bundle_to_message(bundle))
+        message.verification_status = verification_status_to_message(status)
+    message.decisions.extend(_decision_to_message(decision) for decision in record.decisions)
+    return message
+
+
+def _decision_to_message(decision: Decision) -> decision_pb2.Decision:
+    message = decision_pb2.Decision(
+        outcome=outcome_to_message(decision.outcome),
+        verdict=verdict_to_message(decision.verdict),
+        overridden=decision.overridden,
+        decided_by=decision.decided_by,
+        reason=decision.reason,
     )
+    message.decide_time.FromDatetime(decision.decided)
+    return message
+
+
+def vote_from_message(message: decision_pb2.Vote) -> Vote:
+    """Raises ValidationError when it compares an arm with itself."""
+    return Vote(
+        suite=message.suite,
+        item=message.item,
+        left=message.left,
+        right=message.right,
+        preferred=_PREFERENCES[message.preference],
+        blind=message.blind,
+        note=message.note,
+    )
+
+
+def suite_to_message(template: SuiteTemplate) -> suite_pb2.SuiteDescription:
+    return suite_pb2.SuiteDescription(
+        name=template.name,
+        description=template.description,
+        kind=template.kind.value,
+        asks_rows=template.rows is not Rows.NONE,
+        case_count=len(template.cases),
+        metrics=[metric.name for metric in template.metrics],
+        yaml=write_yaml(template.model_dump(mode="json", exclude_defaults=True)),
+    )
+
+
+def metric_to_message(metric: MetricDescription) -> suite_pb2.MetricDescription:
+    return suite_pb2.MetricDescription(
+        name=metric.name,
+        description=metric.description,
+        graded=metric.graded,
+        needs_expected_answer=metric.needs_expected,
+        options=[
+            suite_pb2.MetricOption(
+                name=option.name,
+                type=" | ".join(option.words) or option.type.value,
+                default_value="" if option.required else write_yaml(option.default).strip(),
+                description=option.meaning + (" (required)" if option.required else ""),
+            )
+            for option in metric.options
+        ],
+    )
+
+
+def policy_to_message(policy: GatePolicy) -> suite_pb2.GatePolicyDescription:
+    fields: Mapping[str, object] = policy.model_dump(mode="json", exclude_defaults=True)
+    return suite_pb2.GatePolicyDescription(name=policy.name, description=policy.description, yaml=write_yaml(fields))
