@@ -60,6 +60,10 @@ class ModelRegistry(Protocol):
 
     def add_score(self, connection: Connection, adapter: Adapter, score: AdapterScore) -> None: ...
 
+    def set_verification(self, connection: Connection, evaluation: str, status: str) -> None:
+        """Of the score that this evaluation reported, if it reported one."""
+        ...
+
 
 _ADAPTER_NAME = re.compile(r"branches/([a-z0-9-]{1,40})/adapters/([0-9]{1,9})")
 

@@ -23,10 +23,13 @@ class TrainerClient:
         scores = tuple(
             Score(
                 evaluation=score.evaluation,
-                metric=score.metric,
+                metric=f"{score.metric} ({score.suite})" if score.suite else score.metric,
                 base_score=score.base_score,
                 tuned_score=score.tuned_score,
                 item_count=score.item_count,
+                verdict=score.verdict,
+                reasons=tuple(score.reasons),
+                decision=score.verification_status,
             )
             for score in message.scores
         )

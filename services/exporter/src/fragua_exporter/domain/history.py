@@ -36,7 +36,7 @@ class Score(_Frozen):
     reasons: tuple[str, ...] = ()
     """Why, one line each."""
     decision: str = ""
-    """What somebody decided then, and who; empty where nobody did."""
+    """What somebody decided then; empty where nobody had decided."""
 
 
 class History(_Frozen):

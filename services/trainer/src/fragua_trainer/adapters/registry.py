@@ -131,7 +131,17 @@ class Registry:
             final_loss=row.final_loss,
             validation_loss=row.validation_loss,
             scores=tuple(
-                AdapterScore(score.evaluation, score.metric, score.base_score, score.tuned_score, score.item_count)
+                AdapterScore(
+                    evaluation=score.evaluation,
+                    suite=score.suite,
+                    metric=score.metric,
+                    base_score=score.base_score,
+                    tuned_score=score.tuned_score,
+                    item_count=score.item_count,
+                    verdict=score.verdict,
+                    reasons=tuple(score.reasons),
+                    verification_status=score.verification_status,
+                )
                 for score in connection.execute(scores.order_by(adapter_scores.c.reported.desc()))
             ),
         )
@@ -147,8 +157,16 @@ class Registry:
                 tuned_score=score.tuned_score,
                 item_count=score.item_count,
                 reported=datetime.now(UTC),
+                suite=score.suite,
+                verdict=score.verdict,
+                reasons=list(score.reasons),
+                verification_status=score.verification_status,
             )
         )
+
+    def set_verification(self, connection: Connection, evaluation: str, status: str) -> None:
+        query = adapter_scores.update().where(adapter_scores.c.evaluation == evaluation)
+        connection.execute(query.values(verification_status=status))
 
     # --- base models
 

@@ -51,11 +51,15 @@ adapter_scores = sa.Table(
     sa.Column("evaluation", sa.String(256), primary_key=True),
     sa.Column("branch", sa.String(64), nullable=False),
     sa.Column("number", sa.Integer, nullable=False),
-    sa.Column("metric", sa.String(64), nullable=False),
+    sa.Column("metric", sa.String(256), nullable=False),
     sa.Column("base_score", sa.Float, nullable=False),
     sa.Column("tuned_score", sa.Float, nullable=False),
     sa.Column("item_count", sa.BigInteger, nullable=False),
     sa.Column("reported", Timestamp, nullable=False),
+    sa.Column("suite", sa.String(64), nullable=False),
+    sa.Column("verdict", sa.String(16), nullable=False),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    sa.Column("verification_status", sa.String(16), nullable=False),
     sa.Index("ix_adapter_scores_adapter", "branch", "number"),
 )
 

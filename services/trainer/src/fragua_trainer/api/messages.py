@@ -34,6 +34,10 @@ def adapter_to_message(adapter: Adapter) -> trainer_pb2.Adapter:
                 base_score=score.base_score,
                 tuned_score=score.tuned_score,
                 item_count=score.item_count,
+                suite=score.suite,
+                verdict=score.verdict,
+                reasons=score.reasons,
+                verification_status=score.verification_status,
             )
             for score in adapter.scores
         ],

@@ -33,13 +33,21 @@ class BaseModel:
 
 @dataclass(frozen=True)
 class AdapterScore:
-    """What one evaluation reported."""
+    """What one evaluation reported, by the first of its suites."""
 
     evaluation: str
+    suite: str
     metric: str
     base_score: float
+    """Of the arm that the adapter was compared with."""
     tuned_score: float
     item_count: int
+    verdict: str = ""
+    """`GO`, `NO_GO` or `INCONCLUSIVE`; empty when no gate policy judged."""
+    reasons: tuple[str, ...] = ()
+    """Of the verdict, one sentence each."""
+    verification_status: str = ""
+    """`verified`, `rejected` or `undecided`; empty until somebody decides."""
 
 
 @dataclass(frozen=True)
