@@ -67,8 +67,10 @@ async def _forge(chain: Chain, base_folder: Path) -> tuple[trainer_pb2.Adapter, 
     )
     assert trained.status.state == job_pb2.JOB_STATE_SUCCEEDED, trained.status.error.message
     assert trained.status.attempt > 1, "the killed worker's job went to another attempt"
-    evaluated = await chain.evaluate(evaluator_pb2.Evaluation(adapter=trained.adapter, max_new_tokens=8))
-    assert evaluated.result.tuned.item_count == version.validation_row_count
+    evaluated = await chain.evaluate(
+        evaluator_pb2.Evaluation(adapter=trained.adapter, repeats=1, decoding={"max_new_tokens": 8})
+    )
+    assert evaluated.result.arms[1].suites[0].item_count == version.validation_row_count
     exported = await chain.export(
         exporter_pb2.Export(adapter=trained.adapter, quantizations=[exporter_pb2.QUANTIZATION_F16])
     )

@@ -86,7 +86,9 @@ async def _forge(chain: Chain, base_folder: Path) -> exporter_pb2.Export:
         trainer_pb2.TrainingJob(dataset_version=version.name, base_model=base.name, schedule=schedule)
     )
     assert trained.status.state == job_pb2.JOB_STATE_SUCCEEDED, trained.status.error.message
-    evaluated = await chain.evaluate(evaluator_pb2.Evaluation(adapter=trained.adapter, max_new_tokens=8))
+    evaluated = await chain.evaluate(
+        evaluator_pb2.Evaluation(adapter=trained.adapter, repeats=1, decoding={"max_new_tokens": 8})
+    )
     assert evaluated.status.state == job_pb2.JOB_STATE_SUCCEEDED, evaluated.status.error.message
     exported = await chain.export(
         exporter_pb2.Export(adapter=trained.adapter, quantizations=[exporter_pb2.QUANTIZATION_F16])

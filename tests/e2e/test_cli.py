@@ -78,10 +78,14 @@ def test_the_chain_ends_once_and_whole_although_the_suite_is_killed_midway(up: E
         ("branches/tutor/adapters/1", "ADAPTER_STATE_READY")
     ]
 
-    evaluation = fragua(up, "eval", "run", "--adapter", "1", "--max-items", "30", "--max-new-tokens", "40")
-    result = evaluation["result"]
-    assert result["tuned"]["score"] > result["base"]["score"] + 0.3
-    assert result["paired"]["pValue"] < recipe.SIGNIFICANCE
+    evaluation = fragua(up, "eval", "run", "--adapter", "1", "--max-items", "30", "--repeats", "1", "--require-go")
+    [compared] = evaluation["result"]["comparisons"]
+    assert compared["difference"] > 0.3
+    assert compared["pValue"] < recipe.SIGNIFICANCE
+    decided = fragua(up, "eval", "decide", evaluation["name"], "--by", "Begoña")
+    assert decided["verificationStatus"] == "VERIFICATION_STATUS_VERIFIED"
+    files = fragua(up, "eval", "report", evaluation["name"], "--to", str(tmp_path / "report"))["files"]
+    assert {Path(file).name for file in files} == {"items.jsonl", "report.html", "report.json", "report.md"}
 
     export = fragua(up, "export", "create", "--adapter", "1", "--quant", "f16", "--probe", recipe.PROBE)
     assert export["files"][0]["verification"]["answer"].startswith("tema es")

@@ -14,8 +14,8 @@ from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
+from fragua_cli.votes import VoteFile, parse_votes
 from fragua_evaluator.domain.report import Answer, Ending, ItemRecord
-from fragua_evaluator.domain.votes import VoteFile, parse_votes
 from fragua_evaluator.scoring.documents import write_documents
 from tests.browser import BrowserMissing, console_problems, open_browser
 from tests.evaluation_samples import (

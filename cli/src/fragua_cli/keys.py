@@ -1,7 +1,8 @@
-"""Ed25519 keys for signing dataset versions and exports: made and read here; the private one never leaves this machine."""
+"""Ed25519 keys for signing dataset versions, exports and overrides: made and read here; the private one never leaves this machine."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -54,6 +55,11 @@ def sign_version(key: Ed25519PrivateKey, version: str, manifest_sha256: str) -> 
 
 def sign_export(key: Ed25519PrivateKey, export: str, manifest_sha256: str) -> bytes:
     return key.sign(signed_message("export", export, manifest_sha256))
+
+
+def sign_override(key: Ed25519PrivateKey, evaluation: str, outcome: str, decided_by: str, reason: str) -> bytes:
+    digest = hashlib.sha256(f"{outcome}\n{decided_by}\n{reason}".encode()).hexdigest()
+    return key.sign(signed_message("override", evaluation, digest))
 
 
 def _unusable(problem: str) -> InvalidInput:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from fragua.common.v1 import artifact_pb2
 from fragua.dataset.v1 import dataset_pb2
 from fragua.dataset.v1 import dataset_service_pb2 as dataset_calls
+from fragua.evaluator.v1 import evaluator_service_pb2 as evaluator_calls
 from fragua.exporter.v1 import exporter_service_pb2 as exporter_calls
 from fragua.trainer.v1 import trainer_pb2
 from fragua.trainer.v1 import trainer_service_pb2 as trainer_calls
@@ -156,6 +157,36 @@ async def download_dataset_file(
         )
 
     return await _download(suite, output, read, artifact, folder / path)
+
+
+async def download_evaluation_file(
+    suite: Suite, output: Output, evaluation: str, name: str, artifact: artifact_pb2.Artifact, target: Path
+) -> Path:
+    """Fetch one file of an evaluation; `name` is its name within its bundle."""
+
+    def read(offset: int) -> AsyncIterable[Any]:
+        return suite.evaluator.DownloadEvaluationFile(
+            evaluator_calls.DownloadEvaluationFileRequest(name=evaluation, file=name, offset=offset)
+        )
+
+    return await _download(suite, output, read, artifact, target)
+
+
+async def upload_outputs(suite: Suite, output: Output, file: Path, parent: str) -> artifact_pb2.Artifact:
+    """Send ready-made answers; the same file again is the same object."""
+    header = evaluator_calls.UploadOutputsHeader(parent=parent, sha256=await asyncio.to_thread(sha256_of, file))
+
+    async def messages(advance: Advance) -> AsyncIterator[evaluator_calls.UploadOutputsRequest]:
+        yield evaluator_calls.UploadOutputsRequest(header=header)
+        async for chunk in _chunks(file):
+            yield evaluator_calls.UploadOutputsRequest(chunk=chunk)
+            advance(len(chunk))
+
+    async def attempt() -> artifact_pb2.Artifact:
+        with transfer_bar(output, f"uploading {file.name}", file.stat().st_size) as advance:
+            return (await suite.evaluator.UploadOutputs(messages(advance))).outputs
+
+    return await suite.persist(attempt)
 
 
 def name_in(bundle: artifact_pb2.Bundle, file: artifact_pb2.Artifact) -> str:

@@ -26,6 +26,7 @@ def suite() -> Iterator[SuiteDouble]:
 def fragua(suite: SuiteDouble, monkeypatch: pytest.MonkeyPatch) -> Fragua:
     """Runs a command line against the suite."""
     monkeypatch.setenv("FRAGUA_ENDPOINT", suite.endpoint)
+    monkeypatch.delenv("COLUMNS", raising=False)  # what runs tests side by side sets it
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(app, list(arguments))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fragua.common.v1 import artifact_pb2
-from fragua.evaluator.v1 import evaluator_pb2
+from fragua.evaluator.v1 import evaluator_pb2, result_pb2
 from fragua.exporter.v1 import exporter_pb2
 from fragua_cli.demo import recipe
 from fragua_cli.demo.embedded import embedded_suite
@@ -24,12 +24,21 @@ def evaluation(base: float, tuned: float, p_value: float) -> evaluator_pb2.Evalu
     return evaluator_pb2.Evaluation(
         name="branches/tutor/evaluations/e1",
         adapter="branches/tutor/adapters/1",
-        result=evaluator_pb2.EvaluationResult(
-            base=evaluator_pb2.ArmResult(score=base, item_count=150),
-            tuned=evaluator_pb2.ArmResult(score=tuned, item_count=150),
-            paired=evaluator_pb2.PairedResult(p_value=p_value, test="exact McNemar"),
+        result=result_pb2.EvaluationResult(
+            arms=[arm("base", base), arm("tuned", tuned)],
+            comparisons=[
+                result_pb2.Comparison(
+                    metric="exact_match", difference=tuned - base, p_value=p_value, test="exact McNemar"
+                )
+            ],
         ),
     )
+
+
+def arm(name: str, score: float) -> result_pb2.ArmResult:
+    metric = result_pb2.MetricResult(metric="exact_match", score=score)
+    suite = result_pb2.SuiteResult(suite="validation", item_count=150, metrics=[metric], checks={"ended": 1.0})
+    return result_pb2.ArmResult(arm=name, suites=[suite])
 
 
 @pytest.mark.parametrize(

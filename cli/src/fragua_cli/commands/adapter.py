@@ -50,4 +50,5 @@ def _last_score(adapter: trainer_pb2.Adapter) -> str:
     if not adapter.scores:
         return ""
     score = adapter.scores[0]
-    return f"{score.base_score:.1%} → {score.tuned_score:.1%} {score.metric}"
+    said = " ".join(part for part in (score.metric, score.verdict, score.verification_status) if part)
+    return f"{score.base_score:.1%} → {score.tuned_score:.1%} {said}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fragua.evaluator.v1 import evaluator_pb2, suite_pb2
 from fragua.exporter.v1 import exporter_pb2
 from fragua.trainer.v1 import trainer_pb2
 from fragua_platform.errors import InvalidInput
@@ -68,6 +69,17 @@ def training_job(dataset_version: str, base_model: str) -> trainer_pb2.TrainingJ
             save_steps=50,
             eval_steps=75,
         ),
+    )
+
+
+def evaluation(adapter: str) -> evaluator_pb2.Evaluation:
+    """Once each: the likeliest answer of these models is the same every time."""
+    return evaluator_pb2.Evaluation(
+        adapter=adapter,
+        suites=[
+            suite_pb2.Suite(name="validation", metrics=[suite_pb2.Metric(name="exact_match")], max_items=MAX_ITEMS)
+        ],
+        repeats=1,
     )
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from rich.markup import escape
 
-from fragua.evaluator.v1 import evaluator_pb2
+from fragua.evaluator.v1 import evaluator_pb2, result_pb2
 from fragua.exporter.v1 import exporter_pb2
 from fragua_cli.demo import recipe
 from fragua_cli.output import Output
-from fragua_cli.scores import show_scores
+from fragua_cli.scores import outcome_name, show_scores
 
 Report = dict[str, Any]
 
@@ -43,8 +43,8 @@ class Forged:
 
 
 def is_clearly_better(evaluation: evaluator_pb2.Evaluation) -> bool:
-    result = evaluation.result
-    return result.tuned.score > result.base.score and result.paired.p_value < recipe.SIGNIFICANCE
+    comparison = evaluation.result.comparisons[0]
+    return comparison.difference > 0 and comparison.p_value < recipe.SIGNIFICANCE
 
 
 def write_report(forged: Forged, path: Path, *, seconds: float) -> Report:
@@ -75,11 +75,12 @@ def show(output: Output, forged: Forged, report: Report, path: Path) -> None:
 
 
 def _report(forged: Forged, seconds: float) -> Report:
-    evaluation, paired = forged.evaluation, forged.evaluation.result.paired
+    evaluation, paired = forged.evaluation, forged.evaluation.result.comparisons[0]
+    base, tuned = evaluation.result.arms
     digests = {artifact.key.rpartition("/")[2]: artifact.sha256 for artifact in forged.export.bundle.files}
     return {
-        "base": _arm(evaluation.result.base),
-        "tuned": _arm(evaluation.result.tuned),
+        "base": _arm(base),
+        "tuned": _arm(tuned),
         "paired": {
             "improved": paired.improved,
             "worsened": paired.worsened,
@@ -87,7 +88,8 @@ def _report(forged: Forged, seconds: float) -> Report:
             "p_value": paired.p_value,
             "test": paired.test,
         },
-        "metric": evaluator_pb2.Metric.Name(evaluation.metric).removeprefix("METRIC_").lower(),
+        "metric": paired.metric,
+        "verdict": outcome_name(evaluation.result.verdict.outcome),
         "export": {
             **_file(forged, forged.gguf),
             "answer": forged.gguf.verification.answer,
@@ -107,14 +109,16 @@ def _report(forged: Forged, seconds: float) -> Report:
     }
 
 
-def _arm(arm: evaluator_pb2.ArmResult) -> dict[str, float]:
+def _arm(arm: result_pb2.ArmResult) -> dict[str, float]:
+    [suite] = arm.suites
+    metric = suite.metrics[0]
     return {
-        "score": arm.score,
-        "score_low": arm.score_low,
-        "score_high": arm.score_high,
-        "items": arm.item_count,
+        "score": metric.score,
+        "score_low": metric.score_low,
+        "score_high": metric.score_high,
+        "items": suite.item_count,
         "tokens_per_second": arm.tokens_per_second,
-        "stopped_rate": arm.stopped_rate,
+        "stopped_rate": suite.checks["ended"],
     }
 
 

@@ -89,8 +89,8 @@ async def _forge(session: Session, examples: recipe.Examples, folder: Path) -> F
     steps.tell(f"{job.adapter} {seconds_taken(job.status)}")
     steps.begin("Let base and tuned model answer held-out questions")
     evaluation = await _evaluate(session, job.adapter)
-    result = evaluation.result
-    steps.tell(f"{result.base.score:.1%} → {result.tuned.score:.1%} {seconds_taken(evaluation.status)}")
+    compared = evaluation.result.comparisons[0]
+    steps.tell(f"{compared.baseline_score:.1%} → {compared.arm_score:.1%} {seconds_taken(evaluation.status)}")
     steps.begin("Export as GGUF, and ask the file itself")
     export = await _export(session, job.adapter)
     steps.tell(f"{len(export.files)} files, verified in llama.cpp {seconds_taken(export.status)}")
@@ -145,7 +145,7 @@ async def _evaluate(session: Session, adapter: str) -> evaluator_pb2.Evaluation:
     request = evaluator_calls.CreateEvaluationRequest(
         parent=f"branches/{recipe.BRANCH}",
         request_id=request_id(),
-        evaluation=evaluator_pb2.Evaluation(adapter=adapter, max_items=recipe.MAX_ITEMS),
+        evaluation=recipe.evaluation(adapter),
     )
     evaluation = await session.suite.call(session.suite.evaluator.CreateEvaluation, request)
     return await follow_to_success(session, evaluations(session.suite), evaluation.name, label="evaluating")
