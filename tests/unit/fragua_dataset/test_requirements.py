@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fragua_dataset.domain.profile import RecordRules, SectionRule, TextLimits
 from fragua_dataset.domain.profile_catalog import packaged_profile
-from fragua_dataset.domain.yaml_text import InvalidYaml, read_yaml, write_yaml
 from fragua_dataset.ingestion.checks.records import check_record, item_id, wrong_ids
+from fragua_platform.yaml_text import InvalidYaml, read_yaml, write_yaml
 
 ONE_SECTION = RecordRules(sections={"requisitos": SectionRule(min_items=2, id_prefix="FR")})
 

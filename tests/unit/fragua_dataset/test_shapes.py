@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from fragua_dataset.domain.version_spec import VersionSpec
-from fragua_dataset.domain.yaml_text import read_yaml
 from fragua_dataset.ingestion.shapes import Example, example_from_row, example_of_version
+from fragua_platform.yaml_text import read_yaml
 
 
 def example(row: dict[str, Any], **spec: Any) -> Example:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from fragua_dataset.domain.profile_catalog import packaged_profile
-from fragua_dataset.domain.yaml_text import read_yaml
 from fragua_dataset.synthesis.answers import Unparsable, read_answer
 from fragua_dataset.synthesis.metrics import Unscored, open_metric
 from fragua_platform.errors import InvalidInput
+from fragua_platform.yaml_text import read_yaml
 from tests.language_model_server import record
 
 LESSON = {"instruction": "¿Qué es una piñata?", "output": "Una olla con dulces que se rompe con los ojos vendados."}

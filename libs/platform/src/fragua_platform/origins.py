@@ -42,5 +42,5 @@ def _allowed(url: str) -> Origin:
     except ValueError as wrong:
         raise ValueError(f"{url!r} {wrong}") from wrong
     if urlsplit(url).path not in ("", "/"):
-        raise ValueError(f"{url!r} has a path; a whole origin is allowed, such as https://api.example.com")
+        raise ValueError(f"{url!r} has a path; give scheme, host and port")
     return origin

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from fragua_dataset.domain.yaml_text import InvalidYaml, read_yaml, write_yaml
 from fragua_platform.errors import Violation
+from fragua_platform.yaml_text import InvalidYaml, read_yaml, write_yaml
 
 POOL_DATASET = "feedback"
 """Where outputs go that were rated well; the other datasets that consolidation makes are named after exercise types."""

@@ -8,8 +8,8 @@ from importlib.resources import files
 from typing import Any, Final
 
 from fragua_dataset.domain.synthesis_spec import PLACEHOLDERS, Form, Prompt, Variations
-from fragua_dataset.domain.yaml_text import read_yaml
 from fragua_platform.errors import InvalidInput, NotFound, Violation
+from fragua_platform.yaml_text import read_yaml
 
 _VARIATIONS: Final = "variations"
 _ELSEWHERE: Final = "en"

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from fragua_dataset.domain.synthesis_spec import METRICS, Generator, SynthesisSpec
 from fragua_platform.errors import Violation
+from fragua_platform.origins import Origin, allowed_origins, origin_of
 
 KEY_PREFIX: Final = "FRAGUA_SYNTHESIS_"
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_NO_ADDRESS: Final = "is no address such as https://api.example.com/v1"
 
 
 class _Frozen(BaseModel):
@@ -40,14 +38,13 @@ class SynthesisOrder(_Frozen):
 class SynthesisPermissions:
     """Who orders a synthesis says what is asked; whom, and with which code of theirs, is for the operator to say."""
 
-    endpoints: frozenset[tuple[str, str, int]]
-    """Scheme, host and port."""
+    endpoints: frozenset[Origin]
     metrics: frozenset[str]
 
     @classmethod
     def parse(cls, endpoints: str, metrics: str) -> SynthesisPermissions:
         """From two settings, each a list with commas. ValueError for what is no endpoint or no function."""
-        return cls(frozenset(map(_permitted, _listed(endpoints))), frozenset(map(_function, _listed(metrics))))
+        return cls(allowed_origins(endpoints), frozenset(map(_function, _listed(metrics))))
 
     def problems(self, generator: Generator, metric: str) -> list[Violation]:
         """What is asked for and not allowed, by the fields of the request."""
@@ -68,35 +65,6 @@ class SynthesisPermissions:
             problem = f"there is no metric {metric!r}; there are {', '.join(METRICS)} and module:function"
             problems.append(Violation("spec.metric", problem))
         return problems
-
-
-def origin_of(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port, as they are compared. ValueError for what is no address of an endpoint."""
-    # Programs do not agree on what these mean in an address, so nobody shall have to.
-    if any(letter.isspace() or letter == "\\" or not letter.isprintable() for letter in url):
-        raise ValueError("holds white space or a backslash")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as wrong:
-        raise ValueError(_NO_ADDRESS) from wrong
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise ValueError(_NO_ADDRESS)
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("holds a user or password; keys are named by key_variable")
-    if parts.query or parts.fragment:
-        raise ValueError("has a query or fragment; end it with the path")
-    return parts.scheme, parts.hostname, port or _DEFAULT_PORTS[parts.scheme]
-
-
-def _permitted(endpoint: str) -> tuple[str, str, int]:
-    try:
-        origin = origin_of(endpoint)
-        if urlsplit(endpoint).path not in ("", "/"):
-            raise ValueError("has a path; give scheme, host and port")
-    except ValueError as wrong:
-        raise ValueError(f"{endpoint!r} {wrong}") from wrong
-    return origin
 
 
 def _function(name: str) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.domain.version_spec import VersionSpec
-from fragua_dataset.domain.yaml_text import InvalidYaml, read_yaml, write_yaml
 from fragua_dataset.ingestion.problems import kind_of
 from fragua_dataset.ingestion.reading import Checklist, Message, Reading, turns
+from fragua_platform.yaml_text import InvalidYaml, read_yaml, write_yaml
 
 TEXTS = ("title", "description")
 SECTIONS = ("functional_requirements", "non_functional_requirements", "constraints")

@@ -7,8 +7,8 @@ import re
 from typing import Any, Final, NoReturn
 
 from fragua_dataset.domain.synthesis_spec import Form
-from fragua_dataset.domain.yaml_text import InvalidYaml, read_yaml, write_yaml
 from fragua_dataset.ingestion.requirements import SECTIONS, TEXTS
+from fragua_platform.yaml_text import InvalidYaml, read_yaml, write_yaml
 
 _THOUGHTS: Final = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 """What reasoning models say to themselves first."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fragua_dataset.domain.profile import Profile, RecordRules, SectionRule, TextLimits
-from fragua_dataset.domain.yaml_text import InvalidYaml, read_yaml
 from fragua_dataset.ingestion.checks.records import item_id
 from fragua_dataset.ingestion.requirements import RECORD_FIELDS, SECTIONS
 from fragua_platform.errors import InvalidInput
+from fragua_platform.yaml_text import InvalidYaml, read_yaml
 
 Row = Mapping[str, Any]
 Metric = Callable[[Row], float]

@@ -13,7 +13,6 @@ from fragua_evaluator.domain.gate_policy import GatePolicy
 from fragua_evaluator.domain.metric_catalog import MetricDescription
 from fragua_evaluator.domain.suite_catalog import Rows, SuiteTemplate
 from fragua_evaluator.domain.votes import Preference, Vote
-from fragua_evaluator.domain.yaml_text import write_yaml
 from fragua_evaluator.result_messages import (
     outcome_to_message,
     result_to_message,
@@ -23,6 +22,7 @@ from fragua_evaluator.result_messages import (
 from fragua_evaluator.work import bundle_of, report_of
 from fragua_platform.jobs.events import status_to_message
 from fragua_platform.messages import bundle_to_message
+from fragua_platform.yaml_text import write_yaml
 
 _PREFERENCES = {
     decision_pb2.PREFERENCE_LEFT: Preference.LEFT,

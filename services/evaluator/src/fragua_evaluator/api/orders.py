@@ -29,8 +29,8 @@ from fragua_evaluator.domain.evaluation_order import (
     SuiteOrder,
 )
 from fragua_evaluator.domain.suite import MetricChoice
-from fragua_evaluator.domain.yaml_text import InvalidYaml, read_yaml, write_yaml
 from fragua_platform.errors import InvalidInput, Violation
+from fragua_platform.yaml_text import InvalidYaml, read_yaml, write_yaml
 
 _DECODING = ("max_new_tokens", "temperature", "top_p")
 _LIMITS = ("request_seconds", "max_failed_share", "metric_seconds", "metric_memory_mib")

@@ -13,8 +13,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from fragua_evaluator.domain.frozen import Frozen, Slug
 from fragua_evaluator.domain.verdict import Tier
-from fragua_evaluator.domain.yaml_text import InvalidYaml, read_yaml
 from fragua_platform.errors import InvalidInput, Violation
+from fragua_platform.yaml_text import extended, read_yaml_map
 
 COMPONENT = "component:"
 
@@ -202,7 +202,7 @@ def parse_gate_policy(
         violations.append(Violation("policy.name", f"{fields['name']!r} is a packaged policy; choose another name"))
     base = fields.pop("extends", None)
     if isinstance(base, str) and base in packaged:
-        fields = _merged(packaged[base], fields)
+        fields = extended(packaged[base], fields)
     elif base is not None:
         names = ", ".join(packaged) or "nothing: only fields that a user wrote may extend a packaged policy"
         violations.append(Violation("policy.extends", f"{base!r} is not one of {names}"))
@@ -222,24 +222,7 @@ def parse_gate_policy(
 
 
 def read_policy_fields(text: str) -> dict[str, Any]:
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_POLICY_BYTES:
-        raise _invalid([Violation("policy", f"it has more than {MAX_POLICY_BYTES} bytes")])
-    try:
-        fields = read_yaml(text)
-    except InvalidYaml as broken:
-        raise _invalid([Violation("policy", f"it is no YAML: {broken}")]) from broken
-    if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
-        raise _invalid([Violation("policy", "it is no map of names to values, such as `name: mine`")])
-    return fields
-
-
-def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Maps within maps too; what is no map, such as a list, is taken whole from the user."""
-    merged = dict(base)
-    for name, value in own.items():
-        former = merged.get(name)
-        merged[name] = _merged(former, value) if isinstance(former, dict) and isinstance(value, dict) else value
-    return merged
+    return read_yaml_map(text, "policy", MAX_POLICY_BYTES)
 
 
 def _invalid(violations: list[Violation]) -> InvalidInput:

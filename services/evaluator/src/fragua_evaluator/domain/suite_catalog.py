@@ -16,8 +16,8 @@ from fragua_evaluator.domain.arm import Message, RelativePath, Role, Text
 from fragua_evaluator.domain.frozen import Frozen, Slug
 from fragua_evaluator.domain.metric_catalog import METRICS, check_metric_choice
 from fragua_evaluator.domain.suite import MAX_CASES, Case, MetricChoice, SuiteKind, SuiteSpec
-from fragua_evaluator.domain.yaml_text import InvalidYaml, read_yaml
 from fragua_platform.errors import InvalidInput, Violation
+from fragua_platform.yaml_text import extended, read_yaml, read_yaml_map
 
 MAX_SUITE_BYTES = 1024 * 1024
 
@@ -92,12 +92,12 @@ def parse_suite(text: str, allowed_metrics: Sequence[str] | None = None) -> Suit
     Raises InvalidInput with one violation per problem. `allowed_metrics` are the operator's entries, None where somebody
     else asks for them.
     """
-    fields = _fields(text)
+    fields = read_yaml_map(text, "suite", MAX_SUITE_BYTES)
     violations = []
     base = fields.pop("extends", None)
     packaged = packaged_suites()
     if base in packaged:
-        fields = _merged(packaged[str(base)].model_dump(mode="json", exclude_defaults=True), fields)
+        fields = extended(packaged[str(base)].model_dump(mode="json", exclude_defaults=True), fields)
     elif base is not None:
         violations.append(Violation("suite.extends", f"{base!r} is not one of {', '.join(packaged)}"))
     if fields.get("name") in packaged:
@@ -149,27 +149,6 @@ def _case_problems(template: SuiteTemplate) -> list[Violation]:
         elif not case.expected and comparing:
             problems.append(Violation(f"{at}.expected", f"it is missing: {', '.join(comparing)} compare with it"))
     return problems
-
-
-def _fields(text: str) -> dict[str, Any]:
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_SUITE_BYTES:
-        raise _invalid([Violation("suite", f"it has more than {MAX_SUITE_BYTES} bytes")])
-    try:
-        fields = read_yaml(text)
-    except InvalidYaml as broken:
-        raise _invalid([Violation("suite", f"it is no YAML: {broken}")]) from broken
-    if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
-        raise _invalid([Violation("suite", "it is no map of names to values, such as `name: mine`")])
-    return fields
-
-
-def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Maps within maps too; what is no map, such as a list, is taken whole from the user."""
-    merged = dict(base)
-    for name, value in own.items():
-        former = merged.get(name)
-        merged[name] = _merged(former, value) if isinstance(former, dict) and isinstance(value, dict) else value
-    return merged
 
 
 def _invalid(violations: list[Violation]) -> InvalidInput:

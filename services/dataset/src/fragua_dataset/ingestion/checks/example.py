@@ -7,12 +7,12 @@ from typing import Any
 
 from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.domain.profile import Profile
-from fragua_dataset.domain.yaml_text import write_yaml
 from fragua_dataset.ingestion.checks.private_data import find_private
 from fragua_dataset.ingestion.checks.records import check_record
 from fragua_dataset.ingestion.mojibake import may_be_misread, misread
 from fragua_dataset.ingestion.problems import Flaw, quoted
 from fragua_dataset.ingestion.shapes import Example
+from fragua_platform.yaml_text import write_yaml
 
 
 def check_example(example: Example, profile: Profile) -> list[Flaw]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from fragua_dataset.domain.problems import ProblemCode
 from fragua_dataset.domain.profile import RecordRules, SectionRule
-from fragua_dataset.domain.yaml_text import InvalidYaml, read_yaml
 from fragua_dataset.ingestion.problems import Flaw, kind_of, quoted
+from fragua_platform.yaml_text import InvalidYaml, read_yaml
 
 _LEADING_ID = re.compile(r"([A-Za-z]{1,8}\d{1,9})\s*[:.)]")
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fragua_dataset.domain.version_spec import Fixer
-from fragua_dataset.domain.yaml_text import write_yaml
 from fragua_dataset.ingestion.canonical import Row
 from fragua_dataset.ingestion.fixers.pad_ids import with_padded_ids
 from fragua_dataset.ingestion.fixers.parts import Parts, is_of_record, is_section, parts_of, row_of
 from fragua_dataset.ingestion.fixers.texts import in_all_texts, trimmed, trimmed_block
 from fragua_dataset.ingestion.mojibake import repaired
+from fragua_platform.yaml_text import write_yaml
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from fragua_evaluator.domain.yaml_text import InvalidYaml, read_yaml
+from fragua_platform.yaml_text import InvalidYaml, read_yaml
 
 _FENCE = re.compile(r"[ ]{0,3}(`{3,}|~{3,})[ \t]*([\w+.#-]*)")
 _DOCUMENT_LANGUAGES = ("", "json", "yaml", "yml")

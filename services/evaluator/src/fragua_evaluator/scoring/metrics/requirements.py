@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fragua_evaluator.domain.metric_catalog import SECTION_OPTIONS
-from fragua_evaluator.domain.yaml_text import InvalidYaml, read_yaml
 from fragua_evaluator.scoring.metrics.documents import Unreadable, read_json_document, read_yaml_document
+from fragua_platform.yaml_text import InvalidYaml, read_yaml
 
 ID_PREFIXES: Final = {"functional_requirements": "FR", "non_functional_requirements": "NFR", "constraints": "C"}
 RECORD_FIELDS: Final = ("title", "description", *ID_PREFIXES)

@@ -1,12 +1,14 @@
-"""YAML from outside, read without trusting it."""
+"""YAML from outside, read without trusting it, and YAML of ours, always written alike."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import yaml
+
+from fragua_platform.errors import InvalidInput, Violation
 
 _MAX_DEPTH = 32
 
@@ -32,9 +34,44 @@ def read_yaml(text: str) -> Any:
         raise InvalidYaml(str(broken).splitlines()[0]) from broken
 
 
+def read_yaml_map(text: str, whose: str, max_bytes: int) -> dict[str, Any]:
+    """Names with their values. Raises InvalidInput; `whose` is the field that it comes from, e.g. `profile`."""
+    if len(text.encode("utf-8", "surrogatepass")) > max_bytes:
+        raise _refused(whose, f"it has more than {max_bytes} bytes")
+    try:
+        fields = read_yaml(text)
+    except InvalidYaml as broken:
+        raise _refused(whose, f"it is no YAML: {broken}") from broken
+    if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
+        raise _refused(whose, "it is no map of names to values, such as `name: mine`")
+    return fields
+
+
+def extended(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with what `own` says otherwise, also in maps within maps; what is no map, such as a list, is taken whole."""
+    merged = dict(base)
+    for name, value in own.items():
+        former = merged.get(name)
+        merged[name] = extended(former, value) if isinstance(former, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _refused(whose: str, problem: str) -> InvalidInput:
+    return InvalidInput(f"the {whose} is invalid: {problem}", violations=[Violation(whose, problem)])
+
+
 def write_yaml(value: Any) -> str:
-    """For people, in the order that it has."""
-    return yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=100)
+    """In the order of the keys as they came, letters of every language as they are, no line folded.
+
+    Every reader of YAML 1.1 reads the same value from it.
+    """
+    text: str = yaml.dump(value, Dumper=_Dumper, **_STYLE)
+    if "\\U" in text:  # libyaml takes emoji for characters that cannot be printed
+        text = yaml.dump(value, Dumper=_SlowDumper, **_STYLE)
+    return text
+
+
+_STYLE: dict[str, Any] = {"allow_unicode": True, "sort_keys": False, "width": 2**31 - 1}
 
 
 class _Loader(yaml.CSafeLoader):
@@ -60,6 +97,22 @@ for _tag, _pattern, _first in (
     ("float", r"[-+]?(0|[1-9][0-9]*)\.[0-9]+([eE][-+][0-9]+)?", "-+0123456789"),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
+
+
+class _Dumper(yaml.CSafeDumper):
+    pass
+
+
+class _SlowDumper(yaml.SafeDumper):
+    """Writes emoji as they are, ten times slower."""
+
+
+def _represent_text(dumper: Any, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+for _dumper in (_Dumper, _SlowDumper):
+    _dumper.add_representer(str, _represent_text)
 
 
 def _refuse_bombs(events: Iterable[yaml.Event]) -> None:
