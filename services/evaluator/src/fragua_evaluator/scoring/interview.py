@@ -72,6 +72,8 @@ class Interview:
             if pending := self._pending(arm):
                 with self._opened(arm) as target:
                     self._ask(arm, target, pending)
+        # Marking may take long, too, and an attempt that is interrupted there shall ask nothing again.
+        self._save()
 
     def _ask(self, arm: ArmSpec, target: Target, pending: Sequence[Asked]) -> None:
         talk = _Talk(arm, target, self._prompts[arm.name], self._spec, self._with)
