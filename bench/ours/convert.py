@@ -10,12 +10,10 @@ from pathlib import Path
 
 from fragua_exporter.conversion.architectures import plan_model
 from fragua_exporter.conversion.checkpoint import open_checkpoint
-from fragua_exporter.conversion.merge import Adapter
+from fragua_exporter.conversion.merge import NO_ADAPTER
 from fragua_exporter.conversion.vocabulary import load_vocabulary
 from fragua_exporter.conversion.writer import write_gguf_files
 from fragua_exporter.domain.export_spec import Quantization
-
-NO_ADAPTER = Adapter(rank=1, scale=1.0, updates={})
 
 if __name__ == "__main__":
     checkpoint = open_checkpoint(Path(sys.argv[1]))

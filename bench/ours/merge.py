@@ -16,6 +16,8 @@ Merge = Callable[[str, str, str], None]
 
 
 def ours() -> Merge:
+    import torch  # noqa: F401 (would be imported later otherwise)
+
     from fragua_exporter.conversion.architectures import plan_model
     from fragua_exporter.conversion.checkpoint import open_checkpoint
     from fragua_exporter.conversion.merge import load_adapter

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from peft import PeftModel
@@ -23,22 +24,23 @@ from tests.tiny_models import make_tiny_llama
 from tests.unit.fragua_exporter.adapters import make_adapter
 
 
-def merged(base: Path, directory: Path) -> dict[str, torch.Tensor]:
+def merged(base: Path, directory: Path) -> dict[str, np.ndarray]:
     """Every tensor as it is written, by its name in the checkpoint."""
     checkpoint = open_checkpoint(base)
     plan = plan_model(checkpoint)
     adapter = load_adapter(directory, plan)
     return {
-        tensor.source: torch.cat([rows.clone() for rows in merged_rows(tensor, checkpoint, adapter)])
+        tensor.source: np.concatenate([rows.copy() for rows in merged_rows(tensor, checkpoint, adapter)])
         for tensor in plan.tensors
     }
 
 
-def merged_by_peft(base: Path, directory: Path) -> dict[str, torch.Tensor]:
-    """The same, reordered for llama.cpp by the plan."""
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), directory).merge_and_unload()
+def merged_by_peft(base: Path, directory: Path) -> dict[str, np.ndarray]:
+    """The same in 32 bits, reordered for llama.cpp by the plan."""
+    loaded = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model = PeftModel.from_pretrained(loaded, directory).merge_and_unload()
     tensors = model.state_dict()
-    return {t.source: t.transform(tensors[t.source]) for t in plan_model(open_checkpoint(base)).tensors}
+    return {t.source: t.transform(tensors[t.source].numpy()) for t in plan_model(open_checkpoint(base)).tensors}
 
 
 @pytest.mark.parametrize("rank_stabilised", [False, True])
@@ -46,7 +48,7 @@ def merged_by_peft(base: Path, directory: Path) -> dict[str, torch.Tensor]:
 def test_merged_weights_are_those_of_peft(base: Path, tmp_path: Path, rank_stabilised: bool) -> None:
     directory = make_adapter(base, tmp_path, use_rslora=rank_stabilised)
     ours, theirs = merged(base, directory), merged_by_peft(base, directory)
-    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+    assert [name for name in theirs if not np.array_equal(ours[name], theirs[name])] == []
 
 
 def test_a_last_block_of_few_rows_is_merged_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +56,7 @@ def test_a_last_block_of_few_rows_is_merged_to_the_same_bits(tmp_path: Path, mon
     directory = make_adapter(base, tmp_path / "adapter")
     monkeypatch.setattr(checkpoint_module, "BLOCK_VALUES", 85 * 512)  # 512 rows are 6 blocks of 85 rows and 2 more.
     ours, theirs = merged(base, directory), merged_by_peft(base, directory)
-    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+    assert [name for name in theirs if not np.array_equal(ours[name], theirs[name])] == []
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,28 @@ def test_a_lost_half_and_an_embedding_update_are_named(adapter: Path, base: Path
     with pytest.raises(InvalidInput) as refused:
         load_adapter(tmp_path / "adapter", plan_model(open_checkpoint(base)))
     assert {violation.field for violation in refused.value.violations} == {lost, extra}
+
+
+def test_an_adapter_in_other_numbers_is_refused_by_name(adapter: Path, base: Path, tmp_path: Path) -> None:
+    shutil.copytree(adapter, tmp_path / "adapter")
+    file = tmp_path / "adapter/adapter_model.safetensors"
+    tensors = load_file(file)
+    changed = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
+    save_file(tensors | {changed: tensors[changed].to(torch.float8_e4m3fn)}, file)
+    with pytest.raises(InvalidInput, match="16 or 32 bits") as refused:
+        load_adapter(tmp_path / "adapter", plan_model(open_checkpoint(base)))
+    assert [violation.field for violation in refused.value.violations] == [changed]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_bases_of_each_precision_are_read_and_merged_as_peft_does(
+    base: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+    directory = make_adapter(base, tmp_path / "adapter")
+    model.save_pretrained(tmp_path / "base")
+    ours, theirs = merged(tmp_path / "base", directory), merged_by_peft(tmp_path / "base", directory)
+    assert [name for name in theirs if not np.array_equal(ours[name], theirs[name])] == []
 
 
 def test_a_diverged_adapter_is_refused(adapter: Path, base: Path, tmp_path: Path) -> None:

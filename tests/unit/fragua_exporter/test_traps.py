@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -28,7 +29,7 @@ from tests.unit.fragua_exporter.test_architectures import some_ids
 Change = Callable[[ModelPlan], ModelPlan]
 
 
-def tensors(name: str, transform: Callable[[torch.Tensor], torch.Tensor]) -> Change:
+def tensors(name: str, transform: Callable[[np.ndarray], np.ndarray]) -> Change:
     """Treat every tensor whose name holds `name` otherwise."""
 
     def change(tensor: TensorPlan) -> TensorPlan:
@@ -57,13 +58,13 @@ def rotating_whole_heads(plan: ModelPlan) -> ModelPlan:
     return entry("add_rope_dimension_count", 16)(without_constants(plan))
 
 
-def swapped_halves(weight: torch.Tensor) -> torch.Tensor:
-    first, second = weight.chunk(2)
-    return torch.cat((second, first))
+def swapped_halves(weight: np.ndarray) -> np.ndarray:
+    first, second = np.split(weight, 2)
+    return np.concatenate((second, first))
 
 
-def queries_last(weight: torch.Tensor) -> torch.Tensor:
-    return torch.cat((weight[64:], weight[:64]))
+def queries_last(weight: np.ndarray) -> np.ndarray:
+    return np.concatenate((weight[64:], weight[:64]))
 
 
 TRAPS: dict[str, tuple[str, Change]] = {
@@ -73,9 +74,9 @@ TRAPS: dict[str, tuple[str, Change]] = {
     "Qwen 2's query rows in the order of Llama": ("qwen2", tensors("q_proj.w", partial(interleave_rotary_halves, 4))),
     "Qwen 3's key rows in the order of Llama": ("qwen3", tensors("k_proj", partial(interleave_rotary_halves, 2))),
     "no rope_freqs for Llama 3's scaling": ("llama", without_constants),
-    "no key biases in Qwen 2": ("qwen2", tensors("k_proj.bias", torch.zeros_like)),
-    "no value biases in Qwen 2": ("qwen2", tensors("v_proj.bias", torch.zeros_like)),
-    "no query norm in Qwen 3": ("qwen3", tensors("q_norm", torch.ones_like)),
+    "no key biases in Qwen 2": ("qwen2", tensors("k_proj.bias", np.zeros_like)),
+    "no value biases in Qwen 2": ("qwen2", tensors("v_proj.bias", np.zeros_like)),
+    "no query norm in Qwen 3": ("qwen3", tensors("q_norm", np.ones_like)),
     "Phi-3's up before its gate": ("phi3", tensors("gate_up_proj", swapped_halves)),
     "Phi-3's queries behind its keys": ("phi3", tensors("qkv_proj", queries_last)),
     "Phi-3 rotating whole heads": ("phi3-longrope", rotating_whole_heads),

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from fragua_platform.errors import InvalidData, InvalidInput, Violation
 
-MERGEABLE_DTYPES: Mapping[str, torch.dtype] = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_BF16 = np.dtype(np.uint16)
+"""numpy has no such numbers: what is passed around is their bits."""
+
+MERGEABLE_DTYPES: Mapping[str, np.dtype] = {"F32": np.dtype(np.float32), "F16": np.dtype(np.float16), "BF16": _BF16}
 """A merge into fewer bits rounds the adapter's small update away."""
 
 BLOCK_VALUES = 1 << 19
@@ -45,32 +48,47 @@ class Checkpoint:
     config: Mapping[str, Any]
     entries: Mapping[str, TensorEntry]
 
-    def read(self, name: str) -> torch.Tensor:
+    def read(self, name: str) -> np.ndarray:
         """The tensor in 32 bits."""
-        return self.read_stored(name).to(torch.float32)
+        return read_tensor(self.entries[name])
 
-    def read_stored(self, name: str) -> torch.Tensor:
+    def read_stored(self, name: str) -> np.ndarray:
         """The tensor as it is stored."""
-        entry = self.entries[name]
-        values = torch.empty(entry.size, dtype=MERGEABLE_DTYPES[entry.dtype])
-        for _ in _read_into(entry, values, entry.size):
-            pass
-        return values.view(entry.shape)
+        return _read_stored(self.entries[name])
 
-    def read_blocks(self, name: str) -> Iterator[torch.Tensor]:
-        """Some rows of a matrix at a time, as they are stored; each block is overwritten when the next is asked for.
+    def read_blocks(self, name: str) -> Iterator[np.ndarray]:
+        """Some rows of a matrix at a time, in 32 bits; each block is overwritten when the next is asked for.
 
         Plain reads into one buffer instead of a mapping of the file: mapped pages would count as this process's memory.
         """
         entry = self.entries[name]
         columns = entry.shape[-1]
-        values = torch.empty(min(entry.size, rows_of_a_block(columns) * columns), dtype=MERGEABLE_DTYPES[entry.dtype])
-        for block in _read_into(entry, values, len(values)):
-            yield block.view(-1, columns)
+        values = np.empty(min(entry.size, rows_of_a_block(columns) * columns), MERGEABLE_DTYPES[entry.dtype])
+        return widened(block.reshape(-1, columns) for block in _read_into(entry, values, len(values)))
 
 
 def rows_of_a_block(columns: int) -> int:
     return max(FEWEST_ROWS, BLOCK_VALUES // columns)
+
+
+def read_tensor(entry: TensorEntry) -> np.ndarray:
+    """One tensor of a file, in 32 bits."""
+    [values] = widened([_read_stored(entry)])
+    return values
+
+
+def widened(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Blocks as a file stores them in 32 bits; each is overwritten by the next."""
+    values = np.empty(0, np.float32)
+    for block in blocks:
+        if len(values) < block.size:
+            values = np.empty(block.size, np.float32)
+        wide = values[: block.size].reshape(block.shape)
+        if block.dtype == _BF16:
+            np.left_shift(block, 16, out=wide.view(np.uint32), dtype=np.uint32)
+        else:
+            wide[...] = block
+        yield wide
 
 
 def open_checkpoint(directory: Path) -> Checkpoint:
@@ -84,21 +102,25 @@ def open_checkpoint(directory: Path) -> Checkpoint:
     entries: dict[str, TensorEntry] = {}
     for file in _weight_files(directory):
         entries |= read_headers(file)
+    check_dtypes(entries, "base model: give the 16- or 32-bit original of this base")
+    return Checkpoint(directory, config, entries)
+
+
+def check_dtypes(entries: Mapping[str, TensorEntry], advice: str) -> None:
     unmergeable = [
         Violation(name, f"stored as {entry.dtype}, expected one of {', '.join(MERGEABLE_DTYPES)}")
         for name, entry in entries.items()
         if entry.dtype not in MERGEABLE_DTYPES
     ]
     if unmergeable:
-        raise InvalidInput("base model: give the 16- or 32-bit original of this base", violations=unmergeable)
-    return Checkpoint(directory, config, entries)
+        raise InvalidInput(advice, violations=unmergeable)
 
 
 def read_headers(file: Path) -> dict[str, TensorEntry]:
     """Names, shapes, types and places in one safetensors file, checked against the length of the file."""
     place = f"{file.parent.name}/{file.name}"
     try:
-        with safe_open(file, framework="pt"):  # Refuses whatever does not add up; of the places it tells nothing.
+        with safe_open(file, framework="np"):  # Refuses whatever does not add up; of the places it tells nothing.
             pass
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
@@ -140,10 +162,17 @@ def _weight_files(directory: Path) -> list[Path]:
     return [directory / name for name in sorted(set(shards.values()))]
 
 
-def _read_into(entry: TensorEntry, values: torch.Tensor, step: int) -> Iterator[torch.Tensor]:
+def _read_stored(entry: TensorEntry) -> np.ndarray:
+    values = np.empty(entry.size, MERGEABLE_DTYPES[entry.dtype])
+    for _ in _read_into(entry, values, entry.size):
+        pass
+    return values.reshape(entry.shape)
+
+
+def _read_into(entry: TensorEntry, values: np.ndarray, step: int) -> Iterator[np.ndarray]:
     """Fill `values` again and again, `step` numbers at a time, until the tensor ends."""
-    content = values.view(torch.uint8).numpy().data
-    width = values.element_size()
+    content = values.view(np.uint8).data
+    width = values.itemsize
     with entry.file.open("rb", buffering=0) as stream:
         stream.seek(entry.offset)
         for start in range(0, entry.size, step):

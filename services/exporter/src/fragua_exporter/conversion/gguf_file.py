@@ -10,7 +10,6 @@ from typing import Any
 
 import gguf
 import numpy as np
-import torch
 from gguf import GGMLQuantizationType, GGUFValueType
 
 
@@ -30,8 +29,8 @@ class GgufFile(gguf.GGUFWriter):
     def begin_tensor(self) -> None:
         self.write_padding(self._stream, self._stream.tell())
 
-    def append(self, values: torch.Tensor) -> None:
-        self._stream.write(values.contiguous().view(-1).view(torch.uint8).numpy().data)
+    def append(self, values: np.ndarray) -> None:
+        self._stream.write(np.ascontiguousarray(values).data)
 
     def finish(self) -> None:
         self.begin_tensor()  # The end of the last tensor is padded as well.

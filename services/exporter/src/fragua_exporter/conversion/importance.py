@@ -14,7 +14,6 @@ from typing import Any
 
 import jinja2
 import torch
-from peft import PeftModel
 from pydantic import BaseModel, Field, ValidationError
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
@@ -72,6 +71,9 @@ def measure_importance(
 
     `on_conversation` hears how many are done and may raise to stop.
     """
+    # Imported late: it takes seconds, and `fragua-gguf --no-verify` needs none of it.
+    from peft import PeftModel
+
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
     model = PeftModel.from_pretrained(model, adapter).eval()
     targets = {tensor.source: tensor.target for tensor in plan.tensors if len(tensor.shape) == 2}

@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors.torch import load_file
 
 from fragua_exporter.conversion.architectures.plan import ModelPlan, Transform, as_stored
-from fragua_exporter.conversion.checkpoint import FEWEST_ROWS, read_headers, read_json
+from fragua_exporter.conversion.checkpoint import (
+    FEWEST_ROWS,
+    check_dtypes,
+    read_headers,
+    read_json,
+    read_tensor,
+)
 from fragua_exporter.domain.export_spec import violations_of
 from fragua_platform.errors import InvalidData, InvalidInput, Violation
 
@@ -66,8 +71,10 @@ class LoraShape(BaseModel):
 
 @dataclass(frozen=True)
 class LowRankUpdate:
-    a: torch.Tensor
-    b: torch.Tensor
+    """In 32 bits."""
+
+    a: np.ndarray
+    b: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -77,30 +84,29 @@ class Adapter:
     updates: Mapping[str, LowRankUpdate]
     """By the name of the base tensor that each one changes."""
 
-    def merge(
-        self, name: str, blocks: Iterable[torch.Tensor], transform: Transform = as_stored
-    ) -> Iterator[torch.Tensor]:
-        """The rows of `blocks` in 32 bits, with the update added where there is one.
+    def merge(self, name: str, blocks: Iterable[np.ndarray], transform: Transform = as_stored) -> Iterator[np.ndarray]:
+        """The rows of `blocks`, which are in 32 bits, with the update added where there is one.
 
         `transform` is what the rows of the whole tensor went through. Each block that comes out is overwritten by the
         next.
         """
         update = self.updates.get(name)
-        b = None if update is None else transform(update.b)
-        merged = torch.empty(0)
+        if update is None:
+            yield from blocks
+            return
+        b = transform(update.b)
+        merged = np.empty((0, 0), np.float32)
         start = 0
         for block in blocks:
             end = start + len(block)
             # A last block of few rows is multiplied together with rows before it: see FEWEST_ROWS.
             first = max(0, min(start, end - FEWEST_ROWS))
             if len(merged) < end - first:
-                merged = torch.empty(end - first, block.shape[1])
+                merged = np.empty((end - first, block.shape[1]), np.float32)
+            _multiply(b[first:end], update.a, merged[: end - first])
             rows = merged[start - first : end - first]
-            if update is None or b is None:
-                rows.copy_(block)
-            else:
-                torch.mm(b[first:end], update.a, out=merged[: end - first])
-                rows.mul_(self.scale).add_(block)
+            rows *= self.scale
+            rows += block
             start = end
             yield rows
 
@@ -145,12 +151,21 @@ def load_adapter(directory: Path, plan: ModelPlan) -> Adapter:
             reason="ADAPTER_MISMATCH",
         )
 
-    tensors = load_file(file)
-    not_finite = [Violation(key, "holds NaN or infinity") for key, t in tensors.items() if not t.isfinite().all()]
+    check_dtypes(entries, "adapter: save it in 16 or 32 bits")
+    tensors = {key: read_tensor(entry) for key, entry in entries.items()}
+    not_finite = [Violation(key, "holds NaN or infinity") for key, t in tensors.items() if not np.isfinite(t).all()]
     if not_finite:
         raise InvalidData("adapter: the training diverged; train again", violations=not_finite[:_SHOWN_PROBLEMS])
-    updates = {name: LowRankUpdate(tensors[a].float(), tensors[b].float()) for name, (a, b) in targets.items()}
+    updates = {name: LowRankUpdate(tensors[a], tensors[b]) for name, (a, b) in targets.items()}
     return Adapter(shape.r, shape.scale, updates)
+
+
+def _multiply(left: np.ndarray, right: np.ndarray, product: np.ndarray) -> None:
+    """In torch, as PEFT does: another library adds up in another order, and the last bits would not be PEFT's."""
+    # Imported late: it takes seconds, and a base alone needs none of it.
+    import torch
+
+    torch.mm(torch.from_numpy(left), torch.from_numpy(right), out=torch.from_numpy(product))
 
 
 def _parse(config: Mapping[str, Any]) -> LoraShape:

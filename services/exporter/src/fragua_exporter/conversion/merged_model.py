@@ -7,12 +7,15 @@ import math
 import shutil
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-import torch
+import numpy as np
+from gguf import GGMLQuantizationType
 
 from fragua_exporter.conversion.checkpoint import MERGEABLE_DTYPES, Checkpoint, TensorEntry
+from fragua_exporter.conversion.encoding import Encode, encoder
 from fragua_exporter.conversion.merge import Adapter
 from fragua_exporter.conversion.writer import check_range, full_disk_is_named
 
@@ -51,6 +54,7 @@ def write_merged_model(
     """
     directory.mkdir(parents=True, exist_ok=True)
     shards = _shards({name: checkpoint.entries[name] for name in names}, shard_bytes)
+    encoder_of = cache(encoder)
     files = []
     done = 0
     with full_disk_is_named():
@@ -61,8 +65,9 @@ def write_merged_model(
             with file.open("wb") as stream:
                 _write_header(stream, shard)
                 for name, entry in shard.items():
-                    for rows in _merged(checkpoint, adapter, name, entry):
-                        stream.write(rows.view(-1).view(torch.uint8).numpy().data)
+                    stored = GGMLQuantizationType[entry.dtype]  # Both formats call them F32, F16 and BF16.
+                    for rows in _merged(checkpoint, adapter, name, stored, encoder_of(stored)):
+                        stream.write(rows.data)
                     done += 1
                     on_tensor(done)
         if len(shards) > 1:
@@ -78,14 +83,12 @@ def merged_size(checkpoint: Checkpoint, names: Sequence[str]) -> int:
     return sum(_bytes(checkpoint.entries[name]) for name in names)
 
 
-def _merged(checkpoint: Checkpoint, adapter: Adapter, name: str, entry: TensorEntry) -> Iterator[torch.Tensor]:
-    dtype = MERGEABLE_DTYPES[entry.dtype]
-    stored = torch.empty(0, dtype=dtype)
+def _merged(
+    checkpoint: Checkpoint, adapter: Adapter, name: str, stored: GGMLQuantizationType, encode: Encode
+) -> Iterator[np.ndarray]:
     for rows in adapter.merge(name, checkpoint.read_blocks(name)):
-        check_range(name, rows, narrow=dtype == torch.float16)
-        if len(stored) < rows.numel():
-            stored = torch.empty(rows.numel(), dtype=dtype)
-        yield stored[: rows.numel()].copy_(rows.view(-1))
+        check_range(name, rows, narrow=stored is GGMLQuantizationType.F16)
+        yield encode(rows)
 
 
 def _shards(entries: dict[str, TensorEntry], most: int) -> list[dict[str, TensorEntry]]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import gguf
-import torch
 from gguf import GGML_QUANT_SIZES
 
 from fragua_exporter.conversion import chat_template
@@ -20,7 +19,7 @@ from fragua_exporter.conversion.quantize import BLOCK_TYPES, fallbacks, quantize
 from fragua_exporter.conversion.steps import Effort, Steps
 from fragua_exporter.conversion.writer import main_type, write_gguf_files
 from fragua_exporter.domain.export_spec import Quantization
-from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter
+from fragua_platform.jobs.engine import Interrupted, JobDirectory, Reporter, prepare_libraries
 
 MERGED = "merged"
 """The folder of the merged model."""
@@ -102,10 +101,11 @@ def convert_and_quantize(job: JobDirectory, preflight: Preflight, steps: Steps, 
             steps.finish(file, fallback_tensors=_fallbacks(preflight, quantization, file))
         steps.reach_milestone()
     importance = _importance(job, preflight, steps, reporter) if to_quantize else None
+    threads = prepare_libraries()
     for quantization in to_quantize:
         target = files[quantization]
         on_tensor = _quantized_tensors(target, reporter)
-        quantize(source, target, quantization, torch.get_num_threads(), on_tensor, importance)
+        quantize(source, target, quantization, threads, on_tensor, importance)
         steps.finish(target, Effort.COMPUTING, fallback_tensors=_fallbacks(preflight, quantization, target))
         steps.reach_milestone()
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import PeftModel
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from fragua_exporter.conversion.answering import answer_in_transformers
@@ -99,6 +98,9 @@ def run_reference(
     ends: Ends,
     context_length: int,
 ) -> Reference:
+    # Imported late: it takes seconds, and `fragua-gguf --no-verify` needs none of it.
+    from peft import PeftModel
+
     conversation = tokenizer.render([{"role": "user", "content": "\n".join(PARITY_TEXTS)}])
     # Each inside of a turn, as the model is asked: some tokenizers put a space before bare text, which llama.cpp does
     # not, or does behind every special token.

@@ -12,11 +12,10 @@ from typing import Self
 
 import gguf
 import numpy as np
-import torch
 from gguf import GGMLQuantizationType, LlamaFileType
 
 from fragua_exporter.conversion.architectures.plan import ModelPlan, TensorPlan, as_stored
-from fragua_exporter.conversion.checkpoint import Checkpoint, rows_of_a_block
+from fragua_exporter.conversion.checkpoint import Checkpoint, rows_of_a_block, widened
 from fragua_exporter.conversion.encoding import encoder
 from fragua_exporter.conversion.gguf_file import GgufFile, stored_bytes
 from fragua_exporter.conversion.merge import Adapter
@@ -74,7 +73,7 @@ def write_gguf_files(
         for constant in plan.constants.values():
             for output in outputs.values():
                 output.begin_tensor()
-                output.append(torch.from_numpy(constant))
+                output.append(constant)
         for done, tensor in enumerate(plan.tensors, start=1):
             types = {quantization: storage_type(quantization, tensor.shape) for quantization in outputs}
             for output in outputs.values():
@@ -89,7 +88,7 @@ def write_gguf_files(
             output.finish()
 
 
-def merged_rows(tensor: TensorPlan, checkpoint: Checkpoint, adapter: Adapter) -> Iterator[torch.Tensor]:
+def merged_rows(tensor: TensorPlan, checkpoint: Checkpoint, adapter: Adapter) -> Iterator[np.ndarray]:
     """The tensor in llama.cpp's layout and in 32 bits, block by block; each block is overwritten by the next."""
     if len(tensor.shape) == 1:
         return iter([tensor.transform(checkpoint.read(tensor.source))])
@@ -97,14 +96,15 @@ def merged_rows(tensor: TensorPlan, checkpoint: Checkpoint, adapter: Adapter) ->
         return adapter.merge(tensor.source, checkpoint.read_blocks(tensor.source))
     # Rows that trade places need the whole matrix: one at a time, in its own 16 or 32 bits.
     reordered = tensor.transform(checkpoint.read_stored(tensor.source))
-    blocks = reordered.split(rows_of_a_block(tensor.shape[-1]))
-    return adapter.merge(tensor.source, blocks, tensor.transform)
+    step = rows_of_a_block(tensor.shape[-1])
+    blocks = (reordered[start : start + step] for start in range(0, len(reordered), step))
+    return adapter.merge(tensor.source, widened(blocks), tensor.transform)
 
 
 def _append(
     outputs: Mapping[Quantization, GgufFile],
     types: Mapping[Quantization, GGMLQuantizationType],
-    encoded: Mapping[GGMLQuantizationType, torch.Tensor],
+    encoded: Mapping[GGMLQuantizationType, np.ndarray],
 ) -> None:
     for quantization, output in outputs.items():
         output.append(encoded[types[quantization]])
@@ -153,10 +153,9 @@ def _write_head(
     output.write_head()
 
 
-def check_range(name: str, rows: torch.Tensor, narrow: bool) -> None:
+def check_range(name: str, rows: np.ndarray, narrow: bool) -> None:
     """Refuse what is not a number and, if it is to be written in 16-bit floats, what these cannot hold."""
-    low, high = (float(bound) for bound in torch.aminmax(rows))
-    largest = max(abs(low), abs(high))
+    largest = max(-float(rows.min()), float(rows.max()))
     if not np.isfinite(largest):
         raise InvalidData(f"{name} holds NaN or infinity after the merge: the base is damaged or the training diverged")
     if narrow and largest > _LARGEST_F16:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal
 
 import gguf
-import torch
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from fragua_exporter.conversion.architectures import decoder
@@ -79,7 +79,7 @@ def plan_gemma3(document: Mapping[str, Any]) -> ModelPlan:
     return _plan(gguf.MODEL_ARCH.GEMMA3, config, attention, partial(_write_gemma3, config))
 
 
-def plus_one(weight: torch.Tensor) -> torch.Tensor:
+def plus_one(weight: np.ndarray) -> np.ndarray:
     """Gemma multiplies by 1 + weight where llama.cpp, as for every model, multiplies by the weight."""
     return weight + 1
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import gguf
 import numpy as np
-import torch
 
 from fragua_exporter.conversion.architectures import decoder
 from fragua_exporter.conversion.architectures.config import (
@@ -68,14 +67,14 @@ def plan_mistral(document: Mapping[str, Any]) -> ModelPlan:
     return _plan(config, config.rope_parameters.rope_theta, faithful, {})
 
 
-def interleave_rotary_halves(heads: int, weight: torch.Tensor) -> torch.Tensor:
+def interleave_rotary_halves(heads: int, weight: np.ndarray) -> np.ndarray:
     """Reorder the rows of a query or key projection for llama.cpp's rotation.
 
     transformers rotates row i of a head together with row i + head_dim/2, llama.cpp rotates neighbouring rows. Without
     the reordering the file loads and speaks, but as another model.
     """
     rows, columns = weight.shape
-    return weight.view(heads, 2, rows // heads // 2, columns).transpose(1, 2).reshape(rows, columns)
+    return weight.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
 
 def llama3_rope_factors(config: LlamaConfig) -> np.ndarray:

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from gguf import GGUFWriter
 
-Transform = Callable[[torch.Tensor], torch.Tensor]
+Transform = Callable[[np.ndarray], np.ndarray]
 
 
-def as_stored(tensor: torch.Tensor) -> torch.Tensor:
+def as_stored(tensor: np.ndarray) -> np.ndarray:
     return tensor
 
 
