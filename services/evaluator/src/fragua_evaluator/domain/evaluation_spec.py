@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
@@ -19,6 +19,9 @@ MAX_SUITES = 16
 DEFAULT_MIN_IMPROVEMENT = 0.05
 DEFAULT_ALPHA = 0.05
 """Where no policy says otherwise. R98"""
+
+Place = tuple[int | str, ...]
+"""Of an error within a specification, as pydantic tells it."""
 
 ProvenanceKey = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ProvenanceText = Annotated[str, StringConstraints(max_length=4096)]
@@ -81,8 +84,16 @@ def parse_evaluation_spec(fields: Mapping[str, Any]) -> EvaluationSpec:
     try:
         return EvaluationSpec.model_validate(fields)
     except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
         violations = [
-            Violation(".".join(str(part) for part in error["loc"]), error["msg"]) for error in invalid.errors()
+            Violation(".".join(str(part) for part in error["loc"]), error["msg"])
+            for error in errors
+            if not _follows_from_another(error["type"], error["loc"], [other["loc"] for other in errors])
         ]
         listed = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
         raise InvalidInput(f"the evaluation specification is invalid: {listed}", violations=violations) from invalid
+
+
+def _follows_from_another(kind: str, place: Place, places: Sequence[Place]) -> bool:
+    """A list is called too short when its only entries are wrong; these are told already."""
+    return kind == "too_short" and any(len(other) > len(place) and other[: len(place)] == place for other in places)
