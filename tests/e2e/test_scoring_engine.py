@@ -165,6 +165,11 @@ def test_answers_that_are_known_are_not_asked_for_again(job: Path, tmp_path: Pat
     known = [arm["cached_answers"] for arm in second["arms"]]
     assert known[0] == known[1] >= 1
     assert second["arms"][0]["tokens"] > 0, "speed is told of what was asked anew"
+    speed = {"name": "speed", "measure": "tokens_per_second", "above": 1}
+    policy = POLICY | {"criteria": [speed]}
+    write_spec(job, suites=[suite(max_items=4)], decoding={"max_new_tokens": 8}, response_cache=cache, policy=policy)
+    assert finish(start(job))[0] == 0
+    assert [arm["cached_answers"] for arm in report_of(job)["arms"]] == [0, 0], "speed is judged: all is asked anew"
 
 
 def test_arms_of_one_base_that_hide_another_template_are_refused_before_any_answer(job: Path) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from fragua_evaluator.domain.arm import ArmSpec, Decoding, Limits
 from fragua_evaluator.domain.frozen import Frozen
-from fragua_evaluator.domain.gate_policy import GatePolicy
+from fragua_evaluator.domain.gate_policy import OF_THE_WHOLE_ARM, GatePolicy
 from fragua_evaluator.domain.suite import SuiteSpec
 from fragua_platform.errors import InvalidInput, Violation
 
@@ -66,6 +66,12 @@ class EvaluationSpec(Frozen):
         """In points of the score, over an arm with this score: what the power of a comparison is told for."""
         improvement = self.policy.improvement if self.policy else None
         return improvement.points(baseline_score) if improvement else DEFAULT_MIN_IMPROVEMENT
+
+    @property
+    def judges_cost(self) -> bool:
+        """Whether the verdict asks for speed or memory, which only answers of this evaluation can tell."""
+        criteria = self.policy.criteria if self.policy else ()
+        return any(criterion.measure in OF_THE_WHOLE_ARM for criterion in criteria)
 
     @property
     def alpha(self) -> float:

@@ -49,7 +49,8 @@ def evaluate(spec: EvaluationSpec, job: JobDirectory, reporter: Reporter, thread
         journal.restore(job.resume_from)
     with (
         _loaded_models(spec, threads) as loaded,
-        closing(ResponseCache.open(spec.response_cache, spec.response_cache_mib)) as cache,
+        # Where speed or memory is judged, every answer has to be given anew.
+        closing(ResponseCache.open("" if spec.judges_cost else spec.response_cache, spec.response_cache_mib)) as cache,
     ):
         interview = Interview(spec, questionnaires, Materials(job, journal, cache, loaded, reporter))
         interview.prepare()
