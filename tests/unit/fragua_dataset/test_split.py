@@ -63,6 +63,17 @@ def test_of_rows_that_stand_alone_every_stratum_gives_its_share_and_all_together
         assert abs(count - size * fraction) < 1
 
 
+@given(groups=GROUPS, fraction=st.floats(0.01, 0.99), at_once=st.integers(1, 50), data=st.data())
+def test_how_many_rows_are_looked_at_at_once_changes_nothing(
+    groups: list[str], fraction: float, at_once: int, data: st.DataObject
+) -> None:
+    strata = data.draw(st.lists(st.integers(0, 3), min_size=len(groups), max_size=len(groups)))
+    expected = division(groups, fraction, strata).held_out.tolist()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fragua_dataset.ingestion.ledger._ROWS_AT_ONCE", at_once)
+        assert division(groups, fraction, strata).held_out.tolist() == expected
+
+
 def test_a_quota_is_missed_by_half_a_group_at_most() -> None:
     groups = [f"group {number // 10}" for number in range(1_000)]
     assert np.count_nonzero(division(groups, 0.2).held_out) == 200
@@ -100,6 +111,12 @@ def test_a_share_too_small_for_one_group_still_holds_one_out_and_says_so() -> No
     assert found.forced == "train"
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_side_that_would_stay_empty_is_given_no_more_than_the_smallest_group(seed: int) -> None:
+    assert np.count_nonzero(division(["a"] * 17 + ["b"] * 3, 0.2, seed=seed).held_out) == 3
+    assert np.count_nonzero(division(["a"] * 17 + ["b"] * 3, 0.95, seed=seed).held_out) == 17
+
+
 @given(pairs=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=30))
 def test_joined_groups_have_one_name_and_others_keep_theirs(pairs: list[tuple[int, int]]) -> None:
     clusters, sets = Clusters(), {number: {number} for number in range(21)}
@@ -108,7 +125,8 @@ def test_joined_groups_have_one_name_and_others_keep_theirs(pairs: list[tuple[in
         together = sets[one] | sets[other]
         for member in together:
             sets[member] = together
-    assert clusters.of_rows(numbers(list(range(21)))).tolist() == [min(sets[number]) for number in range(21)]
+    ((_, names),) = clusters.of_rows(numbers(list(range(21))))
+    assert names.tolist() == [min(sets[number]) for number in range(21)]
 
 
 @given(values=st.lists(st.integers(0, 9), max_size=60), at_once=st.integers(1, 70))

@@ -20,6 +20,7 @@ from fragua_dataset.ingestion.division import Division, divide
 from fragua_dataset.ingestion.intake import Intake
 from fragua_dataset.ingestion.judgement import Judge
 from fragua_dataset.ingestion.ledger import Ledger
+from fragua_dataset.ingestion.memory import return_large_pieces
 from fragua_dataset.ingestion.problems import Flaw, ProblemLog
 from fragua_dataset.ingestion.rows import Source, open_source
 from fragua_dataset.ingestion.spool import Spool
@@ -44,6 +45,7 @@ def make_version(
     spec: VersionSpec, inputs: Path, outputs: Path | None, watch: Watch
 ) -> tuple[VersionReport, ProblemLog]:
     """Writes audits, and the rows when no problem is an error; without `outputs` only finds out what is wrong."""
+    return_large_pieces()
     profile = _with_policy(spec)
     problems = ProblemLog(profile)
     with ExitStack() as stack:
@@ -155,18 +157,12 @@ def _divide(spec: VersionSpec, ledger: Ledger, judge: Judge, problems: ProblemLo
     if spec.evaluation:
         return Division(np.ones(len(ledger), np.bool_))
     if spec.sides is Sides.KEEP:
-        return Division((ledger.held_out.numbers() == 1) & ~judge.repeated)
+        return Division(ledger.was_held_out() & ~judge.repeated)
     if spec.validation_fraction == 0:
         return Division(np.zeros(len(ledger), np.bool_))
-    free, share = judge.kept, spec.validation_fraction
-    if judge.repeats:
-        # Repeats that stay are learnt from, and so is whatever must not be divided from them.
-        clusters = judge.clusters.of_rows(ledger.groups.numbers())
-        free = judge.kept & ~np.isin(clusters, clusters[judge.repeated])
-        share = _share_of(free, judge.kept, share)
-        del clusters
-    clusters = judge.clusters.of_rows(ledger.groups.chosen(free, np.uint64))
-    division = divide(clusters, ledger.strata.chosen(free, np.uint16), share)
+    free = judge.may_be_held_out()
+    share = _share_of(free, judge.kept, spec.validation_fraction)
+    division = divide(*judge.clusters_and_strata(free), share)
     if division.single_cluster and problems.errors == 0:
         message = "all examples are one group, so nothing is held out and no evaluation can follow"
         hint = f"give the rows different questions, or different values of {spec.group_field!r}"

@@ -33,9 +33,6 @@ def json_lines(text: BufferedReader, spec: VersionSpec) -> Iterator[Record]:
 
 def json_line_keys(text: BufferedReader, spec: VersionSpec) -> Iterator[Record | PlainBlock]:
     """The same for those who want no more than to know rows again: what needs no look comes by whole blocks."""
-    # The C library gives pieces of a block's size back to the system, which hands them out anew by page faults: a third
-    # of the time. Having seen one larger piece come and go, it keeps them.
-    bytearray(64 * _BLOCK)
     first_line, plain_rows = 1, PlainRows(spec)
     while block := _next_block(text, spec):
         lines = block if block.endswith(b"\n") else block + b"\n"

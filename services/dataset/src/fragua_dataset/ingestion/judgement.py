@@ -17,7 +17,7 @@ from fragua_dataset.domain.version_spec import Counterpart, Fixer, Tokenizer, Ve
 from fragua_dataset.ingestion.canonical import text_of
 from fragua_dataset.ingestion.division import Clusters
 from fragua_dataset.ingestion.grouping import answer_to
-from fragua_dataset.ingestion.ledger import Ledger, Rows, equal_rows
+from fragua_dataset.ingestion.ledger import Column, Ledger, Rows, equal_rows
 from fragua_dataset.ingestion.near_duplicates import NearDuplicates, Pair
 from fragua_dataset.ingestion.problems import Flaw, ProblemLog
 from fragua_dataset.ingestion.records import Place
@@ -59,7 +59,7 @@ class Judge:
         hint = "nothing to do: the repeat is left out"
         if not drops:
             hint = "none of them is held out; leave the repeat out with the fixer drop-duplicates"
-        for runs in _batches(equal_rows(self._ledger.ids.numbers()), size=_RUNS_AT_ONCE):
+        for runs in _batches(equal_rows(self._ledger.ids), size=_RUNS_AT_ONCE):
             repeats = np.concatenate([rows[1:] for rows in runs])
             firsts = np.repeat([rows[0] for rows in runs], [len(rows) - 1 for rows in runs])
             if drops:
@@ -86,7 +86,7 @@ class Judge:
         if not self._problems.weighs(ProblemCode.INCONSISTENT_ANSWER):
             return
         hint = "keep the right answer, or tell the questions apart"
-        for rows in equal_rows(self._ledger.asked.numbers()):
+        for rows in equal_rows(self._ledger.asked):
             rows = rows[self.kept[rows]]
             if len(rows) < 2:
                 continue
@@ -101,7 +101,7 @@ class Judge:
         if not len(counterparts):
             return
         ours = len(self._ledger)
-        for rows in equal_rows(np.concatenate([self._ledger.ids.numbers(), counterparts.ids.numbers()])):
+        for rows in equal_rows(self._ledger.ids, counterparts.ids):
             theirs = rows[rows >= ours]
             if len(theirs):
                 for row in rows[(rows < ours)].tolist():
@@ -134,6 +134,25 @@ class Judge:
         for row in alike.joined():
             if row < ours and (number := elsewhere.get(alike.name_of(row))) is not None:
                 self._tell_counterpart(row, counterparts.of(number - ours), "nearly the same row is in")
+
+    def may_be_held_out(self) -> NDArray[np.bool_]:
+        """By row: repeats that stay are learnt from, and so is whatever must not be divided from them."""
+        if not self.repeats:
+            return self.kept
+        clusters = self.clusters.of_rows(self._ledger.groups)
+        learnt = np.unique(np.concatenate([names[self.repeated[part]] for part, names in clusters]))
+        free = self.kept.copy()
+        for part, names in self.clusters.of_rows(self._ledger.groups):
+            free[part] &= ~np.isin(names, learnt)
+        return free
+
+    def clusters_and_strata(self, rows: NDArray[np.bool_]) -> tuple[Column, Column]:
+        """Of those rows."""
+        clusters, strata = self._ledger.scratch_column("clusters"), self._ledger.scratch_column("cluster-strata")
+        for part, names in self.clusters.of_rows(self._ledger.groups):
+            clusters.extend_with(names[rows[part]])
+            strata.extend_with(self._ledger.strata[part][rows[part]])
+        return clusters, strata
 
     def measure_truncation(self, inputs: Path, glance: Callable[[], None]) -> list[TruncationReport]:
         """What each named tokenizer cuts off at its maximum length."""

@@ -7,7 +7,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,19 @@ from fragua_dataset.ingestion.records import Place
 
 Numbers: TypeAlias = NDArray[np.uint64]
 Rows: TypeAlias = NDArray[np.int64]
-
-Number = TypeVar("Number", bound=np.unsignedinteger[Any])
+Unsigned: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
 _WIDTH = 8
 _KEPT_BACK = 1 << 16
-_ROWS_AT_ONCE = 1 << 18
+_ROWS_AT_ONCE = 1 << 17
+
+
+class Keys(Protocol):
+    """One number for each row, of which a part at a time is looked at: an array, or a file."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Unsigned: ...
 
 
 class Column:
@@ -46,31 +53,35 @@ class Column:
         if len(self._waiting) >= _KEPT_BACK:
             self._flush()
 
-    def __getitem__(self, row: int) -> int:
-        self._flush()
-        return int.from_bytes(os.pread(self._file.fileno(), _WIDTH, _WIDTH * row), sys.byteorder)
+    def extend_with(self, numbers: Numbers) -> None:
+        self._waiting.frombytes(numbers.tobytes())
+        if len(self._waiting) >= _KEPT_BACK:
+            self._flush()
 
-    def chosen(self, rows: NDArray[np.bool_], kind: type[Number]) -> NDArray[Number]:
-        """Those of the rows that are marked, as numbers of that kind; nothing else of the file stays in memory."""
+    @overload
+    def __getitem__(self, rows: int) -> int: ...
+
+    @overload
+    def __getitem__(self, rows: slice) -> Numbers: ...
+
+    def __getitem__(self, rows: int | slice) -> int | Numbers:
+        """Read from the file, not mapped: whatever of a mapping was looked at counts as memory."""
         self._flush()
-        numbers = np.empty(np.count_nonzero(rows), kind)
-        filled = 0
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            part = rows[start : start + _ROWS_AT_ONCE]
-            found = np.fromfile(self._path, np.uint64, len(part), offset=_WIDTH * start)[part]
-            numbers[filled : filled + len(found)] = found
-            filled += len(found)
-        return numbers
+        if isinstance(rows, int):
+            return int.from_bytes(os.pread(self._file.fileno(), _WIDTH, _WIDTH * rows), sys.byteorder)
+        start, stop, _ = rows.indices(len(self))
+        return np.fromfile(self._path, np.uint64, stop - start, offset=_WIDTH * start)
 
     def at(self, rows: Rows) -> Numbers:
-        """Those of some rows, as a copy."""
-        return self.numbers()[rows]
-
-    def numbers(self) -> Numbers:
-        """All of them, mapped from the file for as long as they are held: what was looked at counts as memory."""
-        self._flush()
-        # What is empty cannot be mapped.
-        return np.memmap(self._path, np.uint64, "r").view(np.ndarray) if self._written else np.empty(0, np.uint64)
+        """Those of some rows, in their order."""
+        found = np.empty(len(rows), np.uint64)
+        order = np.argsort(rows)
+        rows = rows[order]
+        for part in parts_of(len(self)):
+            here = slice(*np.searchsorted(rows, (part.start, part.stop)))
+            if here.start < here.stop:
+                found[order[here]] = self[part][rows[here] - part.start]
+        return found
 
     def close(self) -> None:
         self._file.close()
@@ -88,16 +99,18 @@ class Ledger:
     """The columns of the rows that were read as examples, numbered from 0 as they came."""
 
     def __init__(self, folder: Path) -> None:
-        self.ids = Column(folder / "ids")
-        self._lines = Column(folder / "lines")
-        self._indexes = Column(folder / "indexes")
+        self._folder = folder
+        self._columns: list[Column] = []
+        self.ids = self.scratch_column("ids")
+        self._lines = self.scratch_column("lines")
+        self._indexes = self.scratch_column("indexes")
         """Empty unless the file is an array."""
-        self.groups = Column(folder / "groups")
+        self.groups = self.scratch_column("groups")
         """By rank: see `grouping.rank_of`."""
-        self.strata = Column(folder / "strata")
-        self.held_out = Column(folder / "held-out")
+        self.strata = self.scratch_column("strata")
+        self.held_out = self.scratch_column("held-out")
         """1 where a parent version held the row out."""
-        self.asked = Column(folder / "asked")
+        self.asked = self.scratch_column("asked")
         """Equal for rows that ask the same."""
 
     def __len__(self) -> int:
@@ -122,33 +135,54 @@ class Ledger:
             return [*map(Place, lines)]
         return [*map(Place, lines, self._indexes.at(rows).tolist())]
 
+    def was_held_out(self) -> NDArray[np.bool_]:
+        return np.concatenate([np.zeros(0, np.bool_), *(self.held_out[part] == 1 for part in parts_of(len(self)))])
+
+    def scratch_column(self, name: str) -> Column:
+        """A column more, for as long as the others last."""
+        self._columns.append(Column(self._folder / name))
+        return self._columns[-1]
+
     def close(self) -> None:
-        for column in (self.ids, self._lines, self._indexes, self.groups, self.strata, self.held_out, self.asked):
+        for column in self._columns:
             column.close()
 
 
-def equal_rows(keys: Numbers) -> Iterator[Rows]:
+def parts_of(rows: int) -> Iterator[slice]:
+    """All rows, as many at once as memory holds whatever their number."""
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        yield slice(start, min(start + _ROWS_AT_ONCE, rows))
+
+
+def equal_rows(*columns: Keys) -> Iterator[Rows]:
     """For every key that comes more than once its rows, in ascending order; the keys come in any order.
 
-    Keys are taken in parts of a size that does not grow with their number.
+    Rows are numbered on from one column to the next.
     """
-    parts = max(1, len(keys) // _ROWS_AT_ONCE)
-    for part in range(parts):
-        rows = rows_of_part(part, parts, keys)
-        found = keys[rows]
-        order = np.argsort(found, kind="stable")
-        found, rows = found[order], rows[order]
-        borders = np.flatnonzero(np.diff(found, prepend=~found[:1], append=~found[-1:]))
+    for rows, keys in by_key(*columns):
+        order = np.argsort(keys, kind="stable")
+        keys, rows = keys[order], rows[order]
+        borders = np.flatnonzero(np.diff(keys, prepend=~keys[:1], append=~keys[-1:]))
         for run in np.flatnonzero(np.diff(borders) > 1).tolist():
             yield rows[borders[run] : borders[run + 1]]
 
 
-def rows_of_part(part: int, parts: int, keys: NDArray[np.unsignedinteger[Any]]) -> Rows:
-    """The rows of every `parts`th key; rows with equal keys are in one part."""
-    if parts == 1:
-        return np.arange(len(keys))
-    found = [
-        start + np.flatnonzero(keys[start : start + _ROWS_AT_ONCE] % np.uint64(parts) == part)
-        for start in range(0, len(keys), _ROWS_AT_ONCE)
-    ]
-    return np.concatenate(found)
+def by_key(*columns: Keys) -> Iterator[tuple[Rows, Unsigned]]:
+    """All rows and their keys, in parts of a size that does not grow with their number: equal keys are in one part."""
+    parts = max(1, sum(map(len, columns)) // _ROWS_AT_ONCE)
+    for number in range(parts):
+        found = [*_keys_of_part(number, parts, columns)]
+        if found:
+            rows, keys = zip(*found, strict=True)
+            del found
+            yield np.concatenate(rows), np.concatenate(keys)
+
+
+def _keys_of_part(number: int, parts: int, columns: tuple[Keys, ...]) -> Iterator[tuple[Rows, Unsigned]]:
+    first = 0
+    for column in columns:
+        for part in parts_of(len(column)):
+            keys = column[part]
+            rows = np.flatnonzero(keys % keys.dtype.type(parts) == number)
+            yield rows + (first + part.start), keys[rows]
+        first += len(column)

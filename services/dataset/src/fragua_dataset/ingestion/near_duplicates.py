@@ -12,11 +12,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fragua_dataset.ingestion.ledger import rows_of_part
+from fragua_dataset.ingestion.ledger import Keys, by_key
 from fragua_dataset.ingestion.likeness import Numbers, in_pieces, mix, word_triples
 
 TextOf: TypeAlias = Callable[[int], str]
-Keys: TypeAlias = NDArray[np.uint32]
+BandKeys: TypeAlias = NDArray[np.uint32]
 
 _BIN_BITS = 7
 _BINS = 2**_BIN_BITS
@@ -32,10 +32,9 @@ _BLOCK_ROWS = 4096
 _PREDECESSORS = 3
 """With how many rows before it in its bucket a row is compared, besides the first of the bucket: buckets of up to four
 rows are compared in full, and one of a hundred thousand equal rows costs no more per row."""
-_REFUSED_REMEMBERED = 2**20
+_REFUSED_REMEMBERED = 2**18
 _CHARACTERS_AT_ONCE = 2**20
 _PAIRS_AT_ONCE = 1024
-_ROWS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Pair:
 class NearDuplicates:
     """Rows are added; then `pairs` tells which are nearly the same. The same rows always give the same pairs.
 
-    Signatures wait in an unnamed file in the folder, so that memory holds some 20 bytes per row at most.
+    Signatures wait in an unnamed file in the folder, so that memory holds four bytes per row at most.
     """
 
     def __init__(self, spool: Path, *, jaccard: float) -> None:
@@ -75,8 +74,8 @@ class NearDuplicates:
         """
         clusters = _Clusters(self.rows)
         refused = np.empty(0, np.uint64)
-        for keys in self._signatures.bands():
-            for candidates in _candidates(keys):
+        for band in self._signatures.bands():
+            for candidates in _candidates(band):
                 # Pairs that are less alike than asked for come up in one band after another.
                 fresh = np.setdiff1d(clusters.apart(candidates), refused, assume_unique=True)
                 yield from self._verified(fresh, clusters, text_of)
@@ -112,7 +111,7 @@ def _bins_per_band(jaccard: float) -> int:
     return max(width for width in range(1, 17) if width == 1 or found(width) >= _FOUND_AT_THE_THRESHOLD)
 
 
-def _band_keys(triples: Numbers, counts: NDArray[np.intp], width: int) -> Keys:
+def _band_keys(triples: Numbers, counts: NDArray[np.intp], width: int) -> BandKeys:
     """One key per band and row: rows that are alike have some in common. 0 is no key: the row has no triples."""
     bins = _min_hashes(triples, counts)
     bands = _BINS // width
@@ -150,18 +149,13 @@ def _min_hashes(triples: Numbers, counts: NDArray[np.intp]) -> Numbers:
     return bins.reshape(len(counts), _BINS)
 
 
-def _candidates(keys: Keys) -> Iterator[Numbers]:
-    """Pairs of rows that have a key in common; of a crowded bucket only some. Rows that are alike meet in others, too.
-
-    Keys are taken in parts of a size that does not grow with their number.
-    """
-    parts = max(1, len(keys) // _ROWS_AT_ONCE)
-    for part in range(parts):
-        rows = rows_of_part(part, parts, keys)
-        yield from _candidates_among(keys[rows], rows.astype(np.uint32))
+def _candidates(band: Keys) -> Iterator[Numbers]:
+    """Pairs of rows that have a key in common; of a crowded bucket only some. Rows that are alike meet in others, too."""
+    for rows, keys in by_key(band):
+        yield from _candidates_among(keys, rows.astype(np.uint32))
 
 
-def _candidates_among(keys: Keys, rows: NDArray[np.uint32]) -> Iterator[Numbers]:
+def _candidates_among(keys: BandKeys, rows: NDArray[np.uint32]) -> Iterator[Numbers]:
     # Keys and rows are sorted as one number: so equal keys come together, and the order is always the same.
     packed = _packed(keys, rows)
     packed.sort()
@@ -240,7 +234,8 @@ class _Clusters:
     """Which rows have been brought together: each points to an earlier row of its cluster, the first to itself."""
 
     def __init__(self, rows: int) -> None:
-        self._earlier = np.arange(rows, dtype=np.uint32)
+        # How many rows before it. Of zeros that nobody has changed the system keeps none in memory.
+        self._back = np.zeros(rows, np.uint32)
 
     def apart(self, pairs: Numbers) -> Numbers:
         """Those of the pairs that nothing has brought together."""
@@ -248,10 +243,11 @@ class _Clusters:
         return pairs[self._firsts_of(firsts) != self._firsts_of(seconds)]
 
     def _firsts_of(self, rows: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        earlier = self._earlier[rows]
-        while not np.array_equal(earlier, even_earlier := self._earlier[earlier]):
-            earlier = even_earlier
-        self._earlier[rows] = earlier
+        earlier = rows - self._back[rows]
+        while (back := self._back[earlier]).any():
+            earlier -= back
+        moved = np.flatnonzero(earlier != rows)
+        self._back[rows[moved]] = rows[moved] - earlier[moved]
         return earlier
 
     def together(self, one: int, other: int) -> bool:
@@ -259,12 +255,14 @@ class _Clusters:
 
     def unite(self, one: int, other: int) -> None:
         firsts = self._first_of(one), self._first_of(other)
-        self._earlier[max(firsts)] = min(firsts)
+        self._back[max(firsts)] = max(firsts) - min(firsts)
 
     def _first_of(self, row: int) -> int:
-        while (earlier := int(self._earlier[row])) != row:
-            self._earlier[row] = self._earlier[earlier]
-            row = earlier
+        while back := int(self._back[row]):
+            # Each look-up halves the way of the next one.
+            further = int(self._back[row - back])
+            self._back[row] = back + further
+            row -= back
         return row
 
 
@@ -279,7 +277,7 @@ class _SignatureFile:
         self._blocks = 0
         self._filled = 0
 
-    def write(self, keys: Keys) -> None:
+    def write(self, keys: BandKeys) -> None:
         start = 0
         while start < keys.shape[1]:
             part = keys[:, start : start + _BLOCK_ROWS - self._filled]
@@ -292,15 +290,38 @@ class _SignatureFile:
                 self._blocks += 1
                 self._filled = 0
 
-    def bands(self) -> Iterator[Keys]:
-        rows = self._blocks * _BLOCK_ROWS
-        for band, unwritten in enumerate(self._block):
-            keys = np.empty(rows + self._filled, np.uint32)
-            for block in range(self._blocks):
-                self._file.seek(block * self._block.nbytes + band * unwritten.nbytes)
-                self._file.readinto(keys[block * _BLOCK_ROWS : (block + 1) * _BLOCK_ROWS].data)
-            keys[rows:] = unwritten[: self._filled]
-            yield keys
+    def bands(self) -> Iterator[_Band]:
+        return (_Band(self, band) for band in range(len(self._block)))
+
+    def __len__(self) -> int:
+        return self._blocks * _BLOCK_ROWS + self._filled
+
+    def keys(self, block: int, band: int) -> BandKeys:
+        unwritten = self._block[band]
+        if block == self._blocks:
+            return unwritten[: self._filled]
+        keys = np.empty(_BLOCK_ROWS, np.uint32)
+        self._file.seek(block * self._block.nbytes + band * unwritten.nbytes)
+        self._file.readinto(keys.data)
+        return keys
 
     def close(self) -> None:
         self._file.close()
+
+
+class _Band:
+    """The keys of all rows in one band, read as they are asked for."""
+
+    def __init__(self, file: _SignatureFile, number: int) -> None:
+        self._file = file
+        self._number = number
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+    def __getitem__(self, rows: slice) -> BandKeys:
+        start, stop, _ = rows.indices(len(self))
+        first = start // _BLOCK_ROWS
+        blocks = range(first, -(-stop // _BLOCK_ROWS))
+        keys = np.concatenate([self._file.keys(block, self._number) for block in blocks])
+        return keys[start - first * _BLOCK_ROWS : stop - first * _BLOCK_ROWS]

@@ -19,7 +19,9 @@ def check_example(example: Example, profile: Profile) -> list[Flaw]:
     """What is wrong with the content of the row by itself, as far as the profile wants to know."""
     flaws = _length_flaws(example, profile)
     text = "\n".join([message["content"] for message in example.messages])
-    if may_be_misread(text) or find_private(text):
+    misread_matters = profile.severity(ProblemCode.MOJIBAKE)
+    privacy_matters = profile.severity(ProblemCode.SECRET) or profile.severity(ProblemCode.PERSONAL_DATA)
+    if (misread_matters and may_be_misread(text)) or (privacy_matters and find_private(text)):
         for pointer, part in _parts(example):
             flaws += _misreading(pointer, part)
             flaws += _private_data(pointer, part)
