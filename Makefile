@@ -26,10 +26,12 @@ servers: .venv/.ready ## Fetch the NATS and PostgreSQL servers and the browser t
 demo: setup ## Forge a small model from the bundled data, end to end, and answer from it
 	.venv/bin/fragua demo
 
-# Tests that need no timing share the cores; those of whole programs have them for themselves. 5: no test has the name.
+# Whole programs wait for each other for much of their time, so two files of such tests go side by side, the long ones
+# first; more would run into time limits. 5: no test has the name. `make chaos` is not part of this.
 test: setup servers ## Run all tests, with real servers; ARGS="-k name" goes to pytest
 	$(PYTEST) tests/unit tests/contract -n auto --maxprocesses 4 $(ARGS) || test $$? = 5
-	$(PYTEST) tests/integration tests/e2e tests/fuzz $(ARGS) || test $$? = 5
+	$(PYTEST) tests/fuzz tests/e2e tests/integration --ignore tests/e2e/test_chaos.py \
+		-n 2 --dist loadfile --no-loadscope-reorder $(ARGS) || test $$? = 5
 
 test-unit: setup ## Run the tests that need nothing but the code
 	$(PYTEST) tests/unit $(ARGS)

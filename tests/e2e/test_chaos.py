@@ -1,7 +1,8 @@
 """The whole chain on real servers while dice decide who is killed next, and when.
 
-One seed runs with every test run. `make chaos` throws new dice, `make chaos ARGS=30` thirty times; a seed that failed is
-thrown again by FRAGUA_CHAOS_SEED. A seed fixes who is hit and when, not what it was doing then.
+Not part of `make test`, which kills every kind of process at moments of its choice. `make chaos` throws new dice,
+`make chaos ARGS=30` thirty times; a seed that failed is thrown again by FRAGUA_CHAOS_SEED. A seed fixes who is hit and
+when, not what it was doing then.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ def fragua(suite: EmbeddedSuite, monkeypatch: pytest.MonkeyPatch) -> Fragua:
     """There is a dataset `pan` with one version."""
     monkeypatch.setenv("FRAGUA_ENDPOINT", suite.endpoint("dataset"))
     monkeypatch.setenv("FRAGUA_BRANCH", "tutor")
+    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(app, ["dataset", *arguments])
