@@ -62,7 +62,13 @@ class Output:
             _write(json.dumps(as_dict(content), ensure_ascii=False))
 
     def listing(
-        self, resources: Sequence[Message], columns: Mapping[str, Sequence[str]], *, nothing: str, more: bool = False
+        self,
+        resources: Sequence[Message],
+        columns: Mapping[str, Sequence[str]],
+        *,
+        nothing: str,
+        more: bool = False,
+        shown_by: str = "--limit",
     ) -> None:
         """A list of resources: one JSON array, or a table whose columns hold a cell for each resource."""
         if self.as_json:
@@ -73,7 +79,7 @@ class Output:
             return
         self.table(columns)
         if more:
-            self.say("[dim]there are more; --limit shows them[/dim]")
+            self.say(f"[dim]there are more; {shown_by} shows them[/dim]")
 
     def table(self, columns: Mapping[str, Sequence[str]], *, title: str = "") -> None:
         if self.as_json:

@@ -64,7 +64,7 @@ async def follow_to_end(session: Session, name: str, label: str = "checking rows
             listed = version.problem_count > 0 and not session.output.as_json
             show_failure(session.output, name, version.status, with_violations=not listed)
             if listed:
-                await list_problems(session, name, _PROBLEMS_SHOWN)
+                await list_problems(session, name, _PROBLEMS_SHOWN, shown_by=f"`fragua dataset problems {name}`")
             at_fault = version.status.failure_class == job_pb2.FAILURE_CLASS_USER_DATA
             raise typer.Exit(ExitCode.REFUSED if at_fault else ExitCode.FAILED)
 
@@ -97,7 +97,7 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ": " + ", ".join(f"{escape(name)} {count:,}" for name, count in pairs) if pairs else ""
 
 
-async def list_problems(session: Session, name: str, limit: int) -> None:
+async def list_problems(session: Session, name: str, limit: int, *, shown_by: str = "--limit") -> None:
     """The first ones by line, and how many there are of each code."""
     suite = session.suite
     counts: dict[str, int] = {}
@@ -120,7 +120,7 @@ async def list_problems(session: Session, name: str, limit: int) -> None:
         "PROBLEM": [escape(problem.message) for problem in found],
         "WAY OUT": [escape(problem.hint) for problem in found],
     }
-    session.output.listing(found, columns, nothing="no problems", more=more)
+    session.output.listing(found, columns, nothing="no problems", more=more, shown_by=shown_by)
     if counts:
         session.output.say(f"all together{_counted(counts)}")
 
