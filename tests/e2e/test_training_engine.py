@@ -35,12 +35,15 @@ def test_the_adapter_loads_untouched_in_peft_with_its_tokenizer(unbroken: Finish
     outputs = unbroken.job / "outputs"
     tokenizer = AutoTokenizer.from_pretrained(outputs, local_files_only=True)
     model = PeftModel.from_pretrained(base, str(outputs))
+    files = {path.name for path in outputs.iterdir()}
 
     asked = tokenizer.apply_chat_template(example(50)["messages"][:1], tokenize=False, add_generation_prompt=True)
     question = tokenizer(asked, add_special_tokens=False, return_tensors="pt")
     answer = model.generate(**question, max_new_tokens=40, do_sample=False)[0, question["input_ids"].shape[1] :]
 
     assert "Comió" in str(tokenizer.decode(answer))
+    assert {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"} <= files
+    assert {"adapter_config.json", "adapter_model.safetensors", "training_info.json", "logs"} <= files
 
 
 def test_the_record_of_the_run_is_measured_and_complete(unbroken: Finished) -> None:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from fragua_trainer.domain.training_spec import TrainingSpec
 from fragua_trainer.training.adapter import trainable_parameters
 from fragua_trainer.training.base_model import BaseModel
@@ -46,6 +48,25 @@ def save_adapter(run: Run, base: BaseModel, outputs: Path) -> None:
     # PEFT's model card is a form with nothing filled in; training_info.json tells what is known.
     (outputs / "README.md").unlink(missing_ok=True)
     base.tokenizer.save_pretrained(outputs)
+    tokens = special_tokens_map(base.tokenizer)
+    (outputs / "special_tokens_map.json").write_text(json.dumps(tokens, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def special_tokens_map(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """As transformers wrote it up to version 4; version 5 only reads it, and other programs look for it still."""
+    known = tokenizer.added_tokens_decoder
+
+    def described(text: str) -> dict[str, Any] | str:
+        token = known.get(tokenizer.convert_tokens_to_ids(text))
+        if token is None:
+            return text
+        flags = ("lstrip", "normalized", "rstrip", "single_word")
+        return {"content": text} | {flag: getattr(token, flag) for flag in flags}
+
+    tokens: dict[str, Any] = {role: described(text) for role, text in tokenizer.special_tokens_map.items()}
+    if further := [str(token) for token in tokenizer.extra_special_tokens]:
+        tokens["additional_special_tokens"] = further
+    return tokens
 
 
 def write_training_info(
