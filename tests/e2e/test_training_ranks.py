@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load
+from transformers import AutoModelForCausalLM
 
 from fragua_platform.jobs.engine import EXIT_FAILED, EXIT_INTERRUPTED
 from fragua_trainer.training.launch import PROCESSES_VARIABLE
@@ -20,7 +22,8 @@ STEPS = 30
 SHORT = SPEC | {
     "lora": {"rank": 8, "dropout": 0.0},  # which rows meet which noise depends on the number of processes
     "schedule": SPEC["schedule"] | {"max_steps": STEPS},
-    "logging": {"log_steps": 5, "save_steps": 10, "eval_steps": 10},
+    "logging": {"log_steps": 5, "save_steps": 0, "eval_steps": 0},  # after each epoch
+    "limits": {"train_rows": 41},  # the last step of an epoch has one row, and the second process none
 }
 
 
@@ -58,9 +61,32 @@ def test_two_processes_take_the_steps_of_one_also_over_an_interruption(alone: Fi
     assert "2 processes share the rows of each step" in resumed.info["notices"]
     # One of them tells and writes.
     told = [record["step"] for record in resumed.records_of("checkpoint")]
-    assert told == [step for step in (10, 20, 30) if step > saved["step"]]
+    epochs = [6, 12, 18, 24, 30]
+    assert told == [step for step in epochs if step > saved["step"]]
+    assert [step for step, _, validation_loss in resumed.losses if validation_loss is not None] == epochs  # R114
     steps = [record["step"] for record in resumed.records_of("progress")]
     assert steps == sorted(steps)
+
+
+# The base of a model that fits no single GPU.
+def test_a_base_that_is_split_over_the_processes_gives_the_same_run(alone: Finished, tmp_path: Path) -> None:
+    split = SHORT | {"shard_base": True, "early_stopping": {"metric": "token_f1", "rows": 4, "answer_tokens": 8}}
+    stopped = run_engine_and_stop_at(new_job(tmp_path / "first", split), step=6, stop=signal.SIGTERM)
+    assert stopped.exit_status == EXIT_INTERRUPTED, stopped.complaints
+    (*_, saved) = stopped.records_of("checkpoint")
+    checkpoint = stopped.job / saved["directory"]
+
+    resumed = run_engine(new_job(tmp_path / "second", split, checkpoint=checkpoint), SECONDS)
+
+    assert resumed.exit_status == 0, resumed.complaints
+    assert_same_run(resumed, alone)
+    assert resumed.info["base_shards"] == 2
+    assert resumed.info["base_parameters"] == alone.info["base_parameters"]
+    assert any("split over 2 processes: whole, each needs about" in notice for notice in resumed.info["notices"])
+    model = AutoModelForCausalLM.from_pretrained(resumed.job / "inputs/base", local_files_only=True)
+    PeftModel.from_pretrained(model, str(resumed.job / "outputs"))
+    # An answer is measured together, and one process goes on from what two left.
+    assert any("token_f1" in record.get("metrics", {}) for record in resumed.records_of("progress"))
 
 
 def test_what_is_wrong_is_told_once(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from fragua_trainer.domain.training_spec import LoraSpec, Precision, Quantizatio
 from fragua_trainer.training.adapter import attach_lora, match_targets
 from fragua_trainer.training.base_model import load_base_model, open_base_model
 from fragua_trainer.training.batch import IGNORED, Example
-from fragua_trainer.training.diagnosis import Diverged, rows_at_fault, suspicion, with_rows
+from fragua_trainer.training.diagnosis import Diverged, overfitting, rows_at_fault, suspicion, with_rows
 from fragua_trainer.training.loop import summed_loss
-from fragua_trainer.training.memory_use import settings_that_help, smaller
+from fragua_trainer.training.memory_use import settings_that_help
 from fragua_trainer.training.optimizers import trained_parameters
-from fragua_trainer.training.run import Run
+from fragua_trainer.training.run import Measured, Run
 from tests.tiny_models import make_tiny_llama
 
 CPU = torch.device("cpu")
@@ -74,6 +74,20 @@ def test_a_loss_of_zero_and_one_that_does_not_move_are_suspect(losses: list[floa
     assert (told in suspicion(losses)) if told else suspicion(losses) == ""
 
 
+# R179
+def test_a_validation_loss_that_rises_while_the_loss_falls_is_suspect() -> None:
+    risen = Measured(first=3.0, last=2.5, best=2.0, best_step=40)
+    falling = [3.0, 1.0, 0.2]
+
+    told = overfitting(falling, risen)
+
+    assert "validation loss was 2.0000 at step 40 and is 2.5000 now" in told
+    assert "early_stopping.patience" in told
+    assert overfitting(falling, Measured(first=3.0, last=2.05, best=2.0, best_step=40)) == ""
+    assert overfitting([3.0, 3.1], risen) == ""
+    assert overfitting(falling, None) == ""
+
+
 def test_three_settings_are_told_that_the_run_leaves_room_for() -> None:
     spec = TrainingSpec()
     tight = replace_schedule(spec, batch_size=1, gradient_checkpointing=True)
@@ -89,7 +103,7 @@ def test_three_settings_are_told_that_the_run_leaves_room_for() -> None:
 def test_less_memory_never_changes_which_rows_a_step_takes(rows: int, accumulation: int) -> None:
     spec = replace_schedule(TrainingSpec(), batch_size=rows, gradient_accumulation=accumulation)
 
-    lighter = smaller(spec).schedule
+    lighter = spec.smaller().schedule
 
     assert lighter.batch_size <= max(1, rows // 2)
     assert lighter.batch_size * lighter.gradient_accumulation == rows * accumulation

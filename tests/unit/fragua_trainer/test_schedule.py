@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fragua_trainer.domain.training_spec import SchedulerShape, ScheduleSpec
+from fragua_trainer.domain.training_spec import LoggingSpec, SchedulerShape, ScheduleSpec
 from fragua_trainer.training.schedule import Plan
 
 
@@ -43,6 +43,13 @@ def test_a_step_holds_as_many_micro_batches_as_asked() -> None:
 def test_part_of_an_epoch_counts_as_its_part_of_steps() -> None:
     assert plan_of(100, batch_size=10, epochs=0.25).total_steps == 3
     assert plan_of(100, batch_size=10, epochs=3, max_steps=7).total_steps == 7
+
+
+# R114
+def test_no_number_of_steps_means_after_each_epoch() -> None:
+    logging = LoggingSpec(save_steps=0, eval_steps=7).in_steps(plan_of(100, batch_size=8).steps_per_epoch)
+
+    assert (logging.save_steps, logging.eval_steps) == (13, 7)
 
 
 @pytest.mark.parametrize(

@@ -103,15 +103,19 @@ def test_a_job_shows_its_whole_specification_and_every_field_reads_back() -> Non
             neftune_alpha=5,
             packing=False,
             gradient_checkpointing=True,
-            save_steps=3,
+            save_steps=0,
+            keep_checkpoints=4,
         ),
         precision=trainer_pb2.PRECISION_BF16,
         optimizer=trainer_pb2.OPTIMIZER_PAGED_ADAMW_8BIT,
-        early_stopping=trainer_pb2.EarlyStopping(patience=2, min_delta=0.01, metric="contains"),
+        early_stopping=trainer_pb2.EarlyStopping(
+            patience=2, min_delta=0.01, metric="contains", rows=8, answer_tokens=32
+        ),
         limits=trainer_pb2.Limits(train_rows=50, max_seconds=3600),
         warm_start="branches/ba/adapters/3",
         substitution=trainer_pb2.SUBSTITUTION_POLICY_ALLOW,
         retry_smaller=True,
+        shard_base=False,
     )
     order = order_from_message(asked)
     assert (order.spec.lora.bias, order.spec.schedule.scheduler) == (LoraBias.ALL, SchedulerShape.LINEAR)

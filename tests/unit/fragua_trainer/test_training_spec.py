@@ -21,7 +21,7 @@ def test_every_problem_is_named_with_its_place() -> None:
             {
                 "lora": {"rank": 0, "alpha": float("nan"), "target_modules": ["q_proj", "q_proj"], "r": 8},
                 "schedule": {"learning_rate": "fast", "scheduler": "zigzag"},
-                "logging": {"save_steps": 0},
+                "logging": {"save_steps": -1},
                 "precision": "int3",
             }
         )

@@ -103,7 +103,7 @@ class BaseModel(_message.Message):
     def __init__(self, name: _Optional[str] = ..., architecture: _Optional[str] = ..., bundle: _Optional[_Union[_artifact_pb2.Bundle, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TrainingJob(_message.Message):
-    __slots__ = ("name", "dataset_version", "base_model", "lora", "schedule", "precision", "evaluate_after", "preset", "spec_yaml", "quantization", "optimizer", "early_stopping", "limits", "warm_start", "priority", "substitution", "retry_smaller", "status", "adapter", "resolved_spec_yaml", "notices")
+    __slots__ = ("name", "dataset_version", "base_model", "lora", "schedule", "precision", "evaluate_after", "preset", "spec_yaml", "quantization", "optimizer", "early_stopping", "limits", "warm_start", "priority", "substitution", "retry_smaller", "shard_base", "status", "adapter", "resolved_spec_yaml", "notices")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATASET_VERSION_FIELD_NUMBER: _ClassVar[int]
     BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +121,7 @@ class TrainingJob(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     SUBSTITUTION_FIELD_NUMBER: _ClassVar[int]
     RETRY_SMALLER_FIELD_NUMBER: _ClassVar[int]
+    SHARD_BASE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_FIELD_NUMBER: _ClassVar[int]
     RESOLVED_SPEC_YAML_FIELD_NUMBER: _ClassVar[int]
@@ -142,21 +143,26 @@ class TrainingJob(_message.Message):
     priority: int
     substitution: SubstitutionPolicy
     retry_smaller: bool
+    shard_base: bool
     status: _job_pb2.JobStatus
     adapter: str
     resolved_spec_yaml: str
     notices: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., dataset_version: _Optional[str] = ..., base_model: _Optional[str] = ..., lora: _Optional[_Union[LoraSpec, _Mapping]] = ..., schedule: _Optional[_Union[Schedule, _Mapping]] = ..., precision: _Optional[_Union[Precision, str]] = ..., evaluate_after: _Optional[bool] = ..., preset: _Optional[str] = ..., spec_yaml: _Optional[str] = ..., quantization: _Optional[_Union[Quantization, str]] = ..., optimizer: _Optional[_Union[Optimizer, str]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., warm_start: _Optional[str] = ..., priority: _Optional[int] = ..., substitution: _Optional[_Union[SubstitutionPolicy, str]] = ..., retry_smaller: _Optional[bool] = ..., status: _Optional[_Union[_job_pb2.JobStatus, _Mapping]] = ..., adapter: _Optional[str] = ..., resolved_spec_yaml: _Optional[str] = ..., notices: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., dataset_version: _Optional[str] = ..., base_model: _Optional[str] = ..., lora: _Optional[_Union[LoraSpec, _Mapping]] = ..., schedule: _Optional[_Union[Schedule, _Mapping]] = ..., precision: _Optional[_Union[Precision, str]] = ..., evaluate_after: _Optional[bool] = ..., preset: _Optional[str] = ..., spec_yaml: _Optional[str] = ..., quantization: _Optional[_Union[Quantization, str]] = ..., optimizer: _Optional[_Union[Optimizer, str]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., warm_start: _Optional[str] = ..., priority: _Optional[int] = ..., substitution: _Optional[_Union[SubstitutionPolicy, str]] = ..., retry_smaller: _Optional[bool] = ..., shard_base: _Optional[bool] = ..., status: _Optional[_Union[_job_pb2.JobStatus, _Mapping]] = ..., adapter: _Optional[str] = ..., resolved_spec_yaml: _Optional[str] = ..., notices: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EarlyStopping(_message.Message):
-    __slots__ = ("patience", "min_delta", "metric")
+    __slots__ = ("patience", "min_delta", "metric", "rows", "answer_tokens")
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
     MIN_DELTA_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_TOKENS_FIELD_NUMBER: _ClassVar[int]
     patience: int
     min_delta: float
     metric: str
-    def __init__(self, patience: _Optional[int] = ..., min_delta: _Optional[float] = ..., metric: _Optional[str] = ...) -> None: ...
+    rows: int
+    answer_tokens: int
+    def __init__(self, patience: _Optional[int] = ..., min_delta: _Optional[float] = ..., metric: _Optional[str] = ..., rows: _Optional[int] = ..., answer_tokens: _Optional[int] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("train_rows", "validation_rows", "max_seconds")
@@ -253,7 +259,7 @@ class LoraSpec(_message.Message):
     def __init__(self, rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., target_modules: _Optional[_Iterable[str]] = ..., bias: _Optional[_Union[LoraBias, str]] = ..., rslora: _Optional[bool] = ..., dora: _Optional[bool] = ..., lora_plus_ratio: _Optional[float] = ...) -> None: ...
 
 class Schedule(_message.Message):
-    __slots__ = ("epochs", "max_steps", "batch_size", "gradient_accumulation", "learning_rate", "warmup_steps", "weight_decay", "scheduler", "max_length", "seed", "save_steps", "eval_steps", "log_steps", "warmup_ratio", "neftune_alpha", "packing", "gradient_checkpointing")
+    __slots__ = ("epochs", "max_steps", "batch_size", "gradient_accumulation", "learning_rate", "warmup_steps", "weight_decay", "scheduler", "max_length", "seed", "save_steps", "eval_steps", "log_steps", "warmup_ratio", "neftune_alpha", "packing", "gradient_checkpointing", "keep_checkpoints")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     MAX_STEPS_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -271,6 +277,7 @@ class Schedule(_message.Message):
     NEFTUNE_ALPHA_FIELD_NUMBER: _ClassVar[int]
     PACKING_FIELD_NUMBER: _ClassVar[int]
     GRADIENT_CHECKPOINTING_FIELD_NUMBER: _ClassVar[int]
+    KEEP_CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     epochs: float
     max_steps: int
     batch_size: int
@@ -288,10 +295,11 @@ class Schedule(_message.Message):
     neftune_alpha: float
     packing: bool
     gradient_checkpointing: bool
-    def __init__(self, epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., gradient_accumulation: _Optional[int] = ..., learning_rate: _Optional[float] = ..., warmup_steps: _Optional[int] = ..., weight_decay: _Optional[float] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., max_length: _Optional[int] = ..., seed: _Optional[int] = ..., save_steps: _Optional[int] = ..., eval_steps: _Optional[int] = ..., log_steps: _Optional[int] = ..., warmup_ratio: _Optional[float] = ..., neftune_alpha: _Optional[float] = ..., packing: _Optional[bool] = ..., gradient_checkpointing: _Optional[bool] = ...) -> None: ...
+    keep_checkpoints: int
+    def __init__(self, epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., gradient_accumulation: _Optional[int] = ..., learning_rate: _Optional[float] = ..., warmup_steps: _Optional[int] = ..., weight_decay: _Optional[float] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., max_length: _Optional[int] = ..., seed: _Optional[int] = ..., save_steps: _Optional[int] = ..., eval_steps: _Optional[int] = ..., log_steps: _Optional[int] = ..., warmup_ratio: _Optional[float] = ..., neftune_alpha: _Optional[float] = ..., packing: _Optional[bool] = ..., gradient_checkpointing: _Optional[bool] = ..., keep_checkpoints: _Optional[int] = ...) -> None: ...
 
 class Adapter(_message.Message):
-    __slots__ = ("name", "state", "training_job", "dataset_version", "base_model", "bundle", "trainable_parameters", "final_loss", "validation_loss", "create_time", "ready_time", "scores")
+    __slots__ = ("name", "state", "training_job", "dataset_version", "base_model", "bundle", "trainable_parameters", "final_loss", "validation_loss", "create_time", "ready_time", "scores", "failure_class")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     TRAINING_JOB_FIELD_NUMBER: _ClassVar[int]
@@ -304,6 +312,7 @@ class Adapter(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     READY_TIME_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_CLASS_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: AdapterState
     training_job: str
@@ -316,7 +325,8 @@ class Adapter(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     ready_time: _timestamp_pb2.Timestamp
     scores: _containers.RepeatedCompositeFieldContainer[AdapterScore]
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[AdapterState, str]] = ..., training_job: _Optional[str] = ..., dataset_version: _Optional[str] = ..., base_model: _Optional[str] = ..., bundle: _Optional[_Union[_artifact_pb2.Bundle, _Mapping]] = ..., trainable_parameters: _Optional[int] = ..., final_loss: _Optional[float] = ..., validation_loss: _Optional[float] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[AdapterScore, _Mapping]]] = ...) -> None: ...
+    failure_class: _job_pb2.FailureClass
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[AdapterState, str]] = ..., training_job: _Optional[str] = ..., dataset_version: _Optional[str] = ..., base_model: _Optional[str] = ..., bundle: _Optional[_Union[_artifact_pb2.Bundle, _Mapping]] = ..., trainable_parameters: _Optional[int] = ..., final_loss: _Optional[float] = ..., validation_loss: _Optional[float] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[AdapterScore, _Mapping]]] = ..., failure_class: _Optional[_Union[_job_pb2.FailureClass, str]] = ...) -> None: ...
 
 class AdapterScore(_message.Message):
     __slots__ = ("evaluation", "metric", "base_score", "tuned_score", "item_count", "suite", "verdict", "verification_status", "reasons")

@@ -18,7 +18,7 @@ from fragua_trainer.domain.training_spec import Precision, Quantization, Trainin
 from fragua_trainer.presets import Preset, presets
 from fragua_trainer.spec_yaml import read_spec_yaml, write_spec_yaml
 
-_LOGGING_FIELDS = ("log_steps", "save_steps", "eval_steps")
+_LOGGING_FIELDS = ("log_steps", "save_steps", "eval_steps", "keep_checkpoints")
 """What the message has in its schedule and the specification in `logging`."""
 _ENUMS = {
     trainer_pb2.LoraBias.DESCRIPTOR: "LORA_BIAS_",

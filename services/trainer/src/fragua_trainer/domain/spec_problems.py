@@ -34,6 +34,8 @@ _KNOWN_ELSEWHERE = {
     "optim": "optimizer",
     "train_limit": "limits.train_rows",
     "val_limit": "limits.validation_rows",
+    "max_duration": "limits.max_seconds",
+    "fsdp": "shard_base",
 }
 """What PEFT, transformers and TRL call the same things."""
 

@@ -16,6 +16,10 @@ ProvenanceKey = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ProvenanceText = Annotated[str, StringConstraints(max_length=4096)]
 
 DEFAULT_WARMUP_STEPS = 10
+SESSION_FILE = "session.json"
+"""In the job directory: what the attempt runs on, written before it can fail for lack of anything."""
+SMALLER_AFTER = "smaller_after"
+"""Key of `provenance`: why this attempt takes less memory than was asked for."""
 
 
 class SchedulerShape(StrEnum):
@@ -151,14 +155,22 @@ class ScheduleSpec(_SpecPart):
 
 
 class LoggingSpec(_SpecPart):
-    """How often the run is measured and saved, in optimizer steps."""
+    """How often the run is measured and saved, in optimizer steps; 0 is once after each epoch."""
 
     log_steps: int = Field(default=10, ge=1, le=1_000_000)
-    save_steps: int = Field(default=50, ge=1, le=1_000_000)
+    save_steps: int = Field(default=50, ge=0, le=1_000_000)
     """An interruption without warning costs at most this many steps."""
-    eval_steps: int = Field(default=50, ge=1, le=1_000_000)
+    eval_steps: int = Field(default=50, ge=0, le=1_000_000)
     keep_checkpoints: int = Field(default=2, ge=1, le=100)
     """The last so many are kept; the best one is kept beside them."""
+
+    def in_steps(self, steps_per_epoch: int) -> Self:
+        return self.model_copy(
+            update={
+                "save_steps": self.save_steps or steps_per_epoch,
+                "eval_steps": self.eval_steps or steps_per_epoch,
+            }
+        )
 
 
 class EarlyStoppingSpec(_SpecPart):
@@ -198,6 +210,8 @@ class TrainingSpec(_SpecPart):
     warm_start: str = Field(default="", max_length=256)
     """The adapter of the same base to train on from, e.g. `branches/ba/adapters/3`; its files are in `inputs/adapter`."""
     substitution: Substitution = Substitution.REFUSE
+    shard_base: bool | None = None
+    """Splits the base over the processes of a run, one for each GPU; where it does not fit one when not given."""
     retry_smaller: bool = False
     """After a lack of memory, tries once more with half the batch and gradient checkpointing."""
     provenance: dict[ProvenanceKey, ProvenanceText] = Field(default_factory=dict, max_length=64)
@@ -213,6 +227,14 @@ class TrainingSpec(_SpecPart):
                 return Precision.FP32
             case _:
                 return self.precision
+
+    def smaller(self) -> Self:
+        """The same steps in less memory: at most half the rows at once, and activations computed twice."""
+        schedule = self.schedule
+        rows = next(size for size in range(max(1, schedule.batch_size // 2), 0, -1) if schedule.batch_size % size == 0)
+        accumulation = schedule.gradient_accumulation * (schedule.batch_size // rows)
+        lighter = {"batch_size": rows, "gradient_accumulation": accumulation, "gradient_checkpointing": True}
+        return self.model_copy(update={"schedule": schedule.model_copy(update=lighter), "retry_smaller": False})
 
     def contradictions(self) -> list[Problem]:
         """What no run could obey, although each value is a valid one."""
@@ -236,6 +258,13 @@ class TrainingSpec(_SpecPart):
             )
         if lora.dora and self.quantization is Quantization.INT8:
             found.append(Problem(("lora", "dora"), "cannot train on a base in int8: take quantization: bnb4, or none"))
+        if self.shard_base and self.quantization in (Quantization.BNB4, Quantization.INT8):
+            found.append(
+                Problem(
+                    ("shard_base",),
+                    f"cannot split a base in {self.quantization.value}: leave it out, or take no quantization",
+                )
+            )
         if (fastest := schedule.learning_rate * lora.lora_plus_ratio) > 1:
             found.append(
                 Problem(

@@ -10,12 +10,16 @@ import torch
 
 from fragua_platform.errors import FailureClass, FraguaError, Violation
 from fragua_trainer.training.batch import Example
+from fragua_trainer.training.run import Measured
 
 ROWS_NAMED = 10
 ZERO_LOSS = 1e-6
 ZEROS_IN_A_ROW = 3
 LOSSES_COMPARED = 8
 """Logged ones; fewer say nothing about where a loss goes."""
+ENDS_COMPARED = 2
+RISEN = 0.05
+"""By less than this share a validation loss goes up and down in a good run, too."""
 MOVED = 0.002
 """A smaller relative difference between the first and the last of them is none."""
 
@@ -51,6 +55,19 @@ def with_rows(diverged: Diverged, step_rows: Sequence[Example], at_fault: Sequen
     return Diverged(
         f"{diverged.message}; {rows}: {listed}" + (f" and {more} more" if more else ""),
         violations=[Violation(f"train.jsonl, row {example.id}", what) for example in named],
+    )
+
+
+def overfitting(losses: Sequence[float], validation: Measured | None) -> str:
+    """What tells that the rows are learned by heart: their loss falls, and that of rows held out rises; else empty."""
+    if validation is None or len(losses) < ENDS_COMPARED or losses[-1] >= losses[0]:
+        return ""
+    if validation.last <= validation.best * (1 + RISEN):
+        return ""
+    return (
+        f"suspect: the rows are learned by heart: validation loss was {validation.best:.4f} at step {validation.best_step} "
+        f"and is {validation.last:.4f} now, while the loss fell from {losses[0]:.4f} to {losses[-1]:.4f}; set "
+        "early_stopping.patience for the best checkpoint, raise lora.dropout, or lower schedule.learning_rate or epochs"
     )
 
 

@@ -20,6 +20,7 @@ from fragua_trainer.training.examples import Dataset
 from fragua_trainer.training.optimizers import set_learning_rate, trained_parameters
 from fragua_trainer.training.packing import Pack
 from fragua_trainer.training.progress import Progress
+from fragua_trainer.training.ranks import ALONE
 from fragua_trainer.training.run import Measured, Run, Window
 from fragua_trainer.training.schedule import Plan
 
@@ -96,6 +97,7 @@ def take_step(
     supervised_tokens, tokens = (int(count) for count in counts.tolist())
     loss = torch.zeros((), device=run.device)
     run.model.train()
+    batches = run.in_company(batches)
     for done, batch in enumerate(batches):
         if progress is not None:
             progress.within_step(run.state, done, len(batches))
@@ -206,7 +208,7 @@ def _evaluate(run: Run, examples: list[Example], batch_size: int, progress: Prog
     for start in range(0, len(batches), run.ranks.count):
         if run.ranks.any(progress.stop_requested, run.device):
             return
-        for batch in run.ranks.share(batches[start : start + run.ranks.count]):
+        for batch in run.in_company(run.ranks.share(batches[start : start + run.ranks.count])):
             loss_sum += summed_loss(run, batch).item()
         done = min(start + run.ranks.count, len(batches))
         progress.evaluating(run.state, f"validation batch {done}/{len(batches)}")
@@ -214,12 +216,14 @@ def _evaluate(run: Run, examples: list[Example], batch_size: int, progress: Prog
     validation_loss /= sum(batch.supervised_tokens for batch in batches)
     metrics = {"validation_loss": validation_loss}
     if stopping.exam is not None:
+        # Rank 0 asks alone, unless it holds but a part of the base: then all ask the same.
+        together = run.ranks if run.sharded else ALONE
 
         def go_on(done: int, total: int) -> bool:
             progress.evaluating(run.state, f"answering validation row {done + 1}/{total}")
-            return not progress.stop_requested
+            return not together.any(progress.stop_requested, run.device)
 
-        score = stopping.exam.score(run, go_on) if run.ranks.first else None
+        score = stopping.exam.score(run, go_on) if run.ranks.first or run.sharded else None
         score = run.ranks.as_first(math.nan if score is None else score, run.device)
         if math.isnan(score):
             return

@@ -14,6 +14,7 @@ from fragua_trainer.domain.training_spec import TrainingSpec
 from fragua_trainer.training.adapter import layer_shapes, trainable_parameters
 from fragua_trainer.training.batch import IGNORED, Example
 from fragua_trainer.training.hardware import choose_device, peak_memory
+from fragua_trainer.training.launch import processes_wanted
 from fragua_trainer.training.loop import summed_loss, take_step
 from fragua_trainer.training.preparation import Preparation, begin, prepare
 from fragua_trainer.training.run import Run
@@ -23,6 +24,7 @@ MEASURED_STEPS = 4
 ENOUGH_SECONDS = 60.0
 """No further step begins after this long: a step of a large model on a CPU takes minutes."""
 VALIDATION_ROWS = 8
+A_DAY = 24 * 3600.0
 
 
 def estimate(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int, *, measure: bool) -> Estimate:
@@ -35,7 +37,7 @@ def estimate(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads:
         reporter.progress("estimating", 0, 0, what)
 
     tell("checking the base model and the dataset")
-    ready = prepare(spec, job, choose_device(), tell)
+    ready = prepare(spec, job, choose_device(), tell, processes=processes_wanted())
     found = Estimate(
         trainable_parameters=ready.trainable,
         base_parameters=sum(parameter.numel() for parameter in ready.layers.parameters()),
@@ -49,6 +51,9 @@ def estimate(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads:
     )
     if not measure:
         return found
+    if ready.shards > 1:
+        notice = f"no step was measured: the base is split over {ready.shards} processes, and an estimate is one"
+        return found.model_copy(update={"notices": (*found.notices, notice)})
     tell("loading the base model")
     run = begin(ready)
     tell("measuring steps")
@@ -56,17 +61,31 @@ def estimate(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads:
     tell("measuring a validation")
     validation_seconds = _time_validation(run, ready)
     seconds_per_step = seconds_per_token * found.tokens_per_epoch / ready.plan.steps_per_epoch
-    validations = ready.plan.total_steps // spec.logging.eval_steps
+    validations = ready.plan.total_steps // ready.logging.eval_steps
     peak = peak_memory(ready.device)
+    seconds = seconds_per_step * found.steps + validations * validation_seconds
     return found.model_copy(
         update={
+            "notices": (*found.notices, *_too_long(seconds, ready.spec)),
             # Counted on the model itself now, with biases if these train along.
             "trainable_parameters": sum(parameter.numel() for _, parameter in trainable_parameters(run.model)),
             "memory_bytes": peak.get("gpu_bytes", peak["process_bytes"]),
             "seconds_per_step": seconds_per_step,
-            "seconds": seconds_per_step * found.steps + validations * validation_seconds,
+            "seconds": seconds,
         }
     )
+
+
+def _too_long(seconds: float, spec: TrainingSpec) -> list[str]:
+    """Of a run that is longer than a day, what makes it shorter. R125, R177"""
+    if seconds <= A_DAY:
+        return []
+    schedule = spec.schedule
+    shorter = "schedule.max_steps" if schedule.max_steps else f"schedule.epochs (now {schedule.epochs:g})"
+    return [
+        f"longer than a day: fewer rows (limits.train_rows: 50 to 80 for a first look), a lower {shorter}, a lower "
+        f"lora.rank (now {spec.lora.rank}), shorter rows, or a smaller base make it shorter"
+    ]
 
 
 def _target_matches(ready: Preparation) -> tuple[TargetMatch, ...]:

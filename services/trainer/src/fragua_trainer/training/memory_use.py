@@ -59,12 +59,3 @@ def settings_that_help(spec: TrainingSpec) -> list[str]:
     found.append(f"lower schedule.max_length from {schedule.max_length} and shorten the rows above it")
     found.append(f"lower lora.rank from {lora.rank}")
     return found[:SETTINGS_TOLD]
-
-
-def smaller(spec: TrainingSpec) -> TrainingSpec:
-    """The same steps in less memory: at most half the rows at once, and activations computed twice."""
-    schedule = spec.schedule
-    rows = next(size for size in range(max(1, schedule.batch_size // 2), 0, -1) if schedule.batch_size % size == 0)
-    accumulation = schedule.gradient_accumulation * (schedule.batch_size // rows)
-    lighter = {"batch_size": rows, "gradient_accumulation": accumulation, "gradient_checkpointing": True}
-    return spec.model_copy(update={"schedule": schedule.model_copy(update=lighter)})

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from fragua_platform.errors import LimitExceeded
 from fragua_trainer.domain.training_spec import LoraSpec, Optimizer, Precision, Quantization, TrainingSpec
 from fragua_trainer.training.packing import PACK_TOKENS
+from fragua_trainer.training.sharding import decoder_layers
 
 _LIBRARIES_BYTES = 600 << 20
 """A process that has imported torch, transformers and peft."""
@@ -37,14 +38,23 @@ def memory_needed(
     trainable: int,
     longest_row: int,
     checkpointing: bool,
+    shards: int = 1,
 ) -> int:
-    """Bytes of the base, the adapter with its optimizer, and what a step keeps for the way back."""
+    """Bytes of the base, the adapter with its optimizer, and what a step keeps for the way back.
+
+    Of a base that is split over `shards` processes, each holds its part, two layers whole for a while (one is computed,
+    the next one is on its way), and what is beside the layers from the way there until the way back.
+    """
     width = 2 if precision is Precision.BF16 else 4
     base = (
         sum(parameter.numel() * width for parameter in layers.parameters())
         if quantization not in _BYTES_PER_WEIGHT
         else _quantized(layers, _BYTES_PER_WEIGHT[quantization], width)
     )
+    if shards > 1:
+        in_layers = [sum(weight.numel() for weight in layer.parameters()) for layer in decoder_layers(layers)]
+        beside = sum(parameter.numel() for parameter in layers.parameters()) - sum(in_layers)
+        base = base / shards + (2 * max(in_layers) + beside) * width
     adapter = trainable * (4 + 4 + _MOMENT_BYTES[spec.optimizer])
     config = layers.config.get_text_config()
     tokens = max(longest_row, min(PACK_TOKENS, spec.schedule.batch_size * longest_row))

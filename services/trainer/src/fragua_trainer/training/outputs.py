@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PreTrainedTokenizerBase
 
-from fragua_trainer.domain.training_spec import TrainingSpec
+from fragua_trainer.domain.training_spec import SESSION_FILE, TrainingSpec
 from fragua_trainer.training.adapter import trainable_parameters
 from fragua_trainer.training.base_model import BaseModel
 from fragua_trainer.training.early_stopping import Ending
@@ -39,6 +41,17 @@ class Outcome:
     """The step that the weights of the adapter are from."""
     suspicions: Sequence[str]
     notices: Sequence[str]
+
+
+def write_session(job_directory: Path, device: torch.device) -> None:
+    """What this attempt runs on, and as which process; of a run that fails nothing else is left."""
+    session = {
+        "process": os.getppid() if "RANK" in os.environ else os.getpid(),
+        "hardware": describe(device),
+        "versions": library_versions(),
+        "repository_commit": repository_commit(),
+    }
+    (job_directory / SESSION_FILE).write_text(json.dumps(session, indent=2) + "\n", "utf-8")
 
 
 def save_adapter(run: Run, base: BaseModel, outputs: Path) -> None:
@@ -87,6 +100,8 @@ def write_training_info(
         "quantization": ready.quantization.value,
         "optimizer": ready.optimizer.value,
         "gradient_checkpointing": ready.gradient_checkpointing,
+        "processes": run.ranks.count,
+        "base_shards": ready.shards,
         "lora_targets": ready.targets,
         "trainable_parameters": trainable,
         "base_parameters": sum(parameter.numel() for parameter in run.model.parameters()) - trainable,

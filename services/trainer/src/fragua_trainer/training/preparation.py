@@ -7,11 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
+from peft import PeftModel
 from transformers import PreTrainedModel
 
 from fragua_platform.errors import FailureClass, InvalidInput
 from fragua_platform.jobs.engine import JobDirectory
-from fragua_trainer.domain.training_spec import LimitsSpec, LoraSpec, Optimizer, Precision, Quantization, TrainingSpec
+from fragua_trainer.domain.training_spec import (
+    LimitsSpec,
+    LoggingSpec,
+    LoraSpec,
+    Optimizer,
+    Precision,
+    Quantization,
+    TrainingSpec,
+)
 from fragua_trainer.training.adapter import attach_lora, layer_shapes, match_targets, with_fused_names
 from fragua_trainer.training.base_model import BaseModel, empty_model, load_base_model, open_base_model
 from fragua_trainer.training.chat_text import date_notice
@@ -19,12 +28,14 @@ from fragua_trainer.training.embedding_noise import add_embedding_noise
 from fragua_trainer.training.examples import Dataset, Split, load_examples
 from fragua_trainer.training.gpu_kernels import use_gpu_kernels
 from fragua_trainer.training.hardware import available_memory, choose_precision
+from fragua_trainer.training.installation import refuse_wrong_installation
 from fragua_trainer.training.needs import disk_needed, memory_needed, refuse_full_disk, trainable_count
 from fragua_trainer.training.optimizers import choose_optimizer
 from fragua_trainer.training.quantization import choose_quantization
 from fragua_trainer.training.ranks import ALONE, Ranks
 from fragua_trainer.training.run import Run
 from fragua_trainer.training.schedule import Plan
+from fragua_trainer.training.sharding import can_shard, refuse_lonely_sharding, shard_base
 from fragua_trainer.training.warm_start import check_warm_start, load_warm_start
 
 
@@ -50,12 +61,30 @@ class Preparation:
     memory_bytes: int
     disk_bytes: int
     gradient_checkpointing: bool
+    shards: int
+    """Processes that the base is split over; 1 where each holds it whole."""
     notices: tuple[str, ...]
     """What was put in place of what was asked, and other things worth knowing."""
 
+    @property
+    def logging(self) -> LoggingSpec:
+        """In steps of this run."""
+        return self.spec.logging.in_steps(self.plan.steps_per_epoch)
 
-def prepare(spec: TrainingSpec, job: JobDirectory, device: torch.device, tell: Callable[[str], None]) -> Preparation:
-    """Check the inputs and choose what the hardware calls for; everything that is wrong with them is raised at once."""
+
+def prepare(
+    spec: TrainingSpec,
+    job: JobDirectory,
+    device: torch.device,
+    tell: Callable[[str], None],
+    ranks: Ranks = ALONE,
+    processes: int = 1,
+) -> Preparation:
+    """Check the inputs and choose what the hardware calls for; everything that is wrong with them is raised at once.
+
+    `ranks` choose together. `processes` is how many will train: more than `ranks`, where this one only estimates.
+    """
+    refuse_wrong_installation()
     base = open_base_model(job.inputs / "base")
     layers = empty_model(base)
     resolved = with_fused_names(layers, spec.lora)
@@ -68,6 +97,9 @@ def prepare(spec: TrainingSpec, job: JobDirectory, device: torch.device, tell: C
         quantization = choose_quantization(spec.quantization, spec.substitution, device, spec.lora.dora)
     with _kept_in(problems):
         optimizer = choose_optimizer(spec.optimizer, spec.substitution, device)
+    lonely = ""
+    with _kept_in(problems):
+        lonely = refuse_lonely_sharding(spec, processes)
     with _kept_in(problems):
         loaded = load_examples(job.inputs / "dataset", base.chat_format(spec.schedule.max_length), tell)
     if problems:
@@ -81,16 +113,29 @@ def prepare(spec: TrainingSpec, job: JobDirectory, device: torch.device, tell: C
     refuse_full_disk(disk_bytes, job.root)
     longest = max(len(example.tokens) for example in (*dataset.train.examples, *dataset.validation.examples))
 
+    shards = 1
+
     def memory(checkpointing: bool) -> int:
         return memory_needed(
-            layers, spec, quantization.quantization, precision, trainable, longest, checkpointing=checkpointing
+            layers, spec, quantization.quantization, precision, trainable, longest, checkpointing, shards
         )
 
     there = available_memory(device)
+    if device.type == "cpu":
+        there //= processes
+    notices = [*resolved.notices, quantization.notice, optimizer.notice, lonely]
+    whole = memory(spec.schedule.gradient_checkpointing is not False)
+    if can_shard(spec, quantization.quantization, processes) and ranks.any(
+        bool(spec.shard_base) or whole > there, device
+    ):
+        shards = processes
+        notices.append(
+            f"the base is split over {shards} processes: whole, each needs about {whole >> 20} MiB of memory, "
+            f"and {there >> 20} MiB are free"
+        )
     checkpointing = spec.schedule.gradient_checkpointing
     if checkpointing is None:
-        checkpointing = memory(False) > there
-    notices = [*resolved.notices, quantization.notice, optimizer.notice]
+        checkpointing = ranks.any(memory(False) > there, device)
     if checkpointing and spec.schedule.gradient_checkpointing is None:
         notices.append(
             f"gradient checkpointing is on: without it the run needs about {memory(False) >> 20} MiB of memory, "
@@ -124,14 +169,35 @@ def prepare(spec: TrainingSpec, job: JobDirectory, device: torch.device, tell: C
         memory_bytes=memory(checkpointing),
         disk_bytes=disk_bytes,
         gradient_checkpointing=checkpointing,
+        shards=shards,
         notices=tuple(notice for notice in notices if notice),
     )
 
 
 def begin(ready: Preparation, ranks: Ranks = ALONE) -> Run:
     """Load the base, put the adapter on it, and stand before the first step."""
+    if ready.shards == 1:
+        adapted = _adapted(ready, ready.device)
+    else:
+        # Main memory holds the base once, not once for each rank.
+        with ranks.in_turn(ready.device):
+            adapted = _adapted(ready, torch.device("cpu"))
+            shard_base(adapted, ready.device, ranks)
+    return Run.start(
+        adapted,
+        ready.spec.schedule,
+        ready.device,
+        ready.precision,
+        ready.optimizer,
+        ready.spec.lora.lora_plus_ratio,
+        ranks,
+        sharded=ready.shards > 1,
+    )
+
+
+def _adapted(ready: Preparation, device: torch.device) -> PeftModel:
     spec = ready.spec
-    model = load_base_model(ready.base, ready.precision, ready.device, ready.quantization)
+    model = load_base_model(ready.base, ready.precision, device, ready.quantization)
     use_gpu_kernels(model, ready.device)
     if ready.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -139,9 +205,7 @@ def begin(ready: Preparation, ranks: Ranks = ALONE) -> Run:
     adapted = attach_lora(model, ready.lora, ready.targets, spec.schedule.seed, _base_name(spec))
     if spec.warm_start:
         load_warm_start(ready.job.inputs / "adapter", adapted)
-    return Run.start(
-        adapted, spec.schedule, ready.device, ready.precision, ready.optimizer, spec.lora.lora_plus_ratio, ranks
-    )
+    return adapted
 
 
 def _base_name(spec: TrainingSpec) -> str:

@@ -1,6 +1,6 @@
 """Several processes that take the steps of one run together, one on each GPU of the machine.
 
-Every rank holds the whole model and computes the gradient of its share of each step's rows; the shares are summed, so
+Every rank holds the whole adapter, and the whole base or its part (`sharding.py`). It computes the gradient of its share of each step's rows; the shares are summed, so
 all ranks take the same optimizer step, and it is the step that one process alone would take. Only rank 0 tells, writes
 checkpoints and leaves outputs. Ranks find each other by the variables that torchrun sets, whoever sets them.
 """
@@ -8,7 +8,8 @@ checkpoints and leaves outputs. Ranks find each other by the variables that torc
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -62,6 +63,22 @@ class Ranks:
         votes = torch.tensor(float(wish), device=device)
         distributed.all_reduce(votes)
         return bool(votes.item())
+
+    def most(self, count: int, device: torch.device) -> int:
+        """The greatest count of some rank."""
+        if self.count == 1:
+            return count
+        greatest = torch.tensor(count, device=device)
+        distributed.all_reduce(greatest, distributed.ReduceOp.MAX)
+        return int(greatest.item())
+
+    @contextmanager
+    def in_turn(self, device: torch.device) -> Iterator[None]:
+        """One rank after the other, for what takes much of the memory that they share."""
+        for turn in range(self.count):
+            if turn == self.number:
+                yield
+            self.any(False, device)  # the others wait here until it is done
 
     def as_first(self, value: float, device: torch.device) -> float:
         """Rank 0's value: clocks differ, and what they decide must not."""

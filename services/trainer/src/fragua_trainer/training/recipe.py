@@ -17,16 +17,16 @@ from transformers.utils.logging import disable_progress_bar
 
 from fragua_platform.errors import LimitExceeded
 from fragua_platform.jobs.engine import LIFELINE_VARIABLE, Interrupted, JobDirectory, Reporter
-from fragua_trainer.domain.training_spec import TrainingSpec
+from fragua_trainer.domain.training_spec import SMALLER_AFTER, TrainingSpec
 from fragua_trainer.training.checkpoint import Checkpoints
-from fragua_trainer.training.diagnosis import suspicion
+from fragua_trainer.training.diagnosis import overfitting, suspicion
 from fragua_trainer.training.early_stopping import Ending, Stopping, take_best
 from fragua_trainer.training.exam import Exam
 from fragua_trainer.training.hardware import choose_device
 from fragua_trainer.training.journal import Journal
 from fragua_trainer.training.loop import train
-from fragua_trainer.training.memory_use import OUT_OF_MEMORY, out_of_memory_reported, smaller
-from fragua_trainer.training.outputs import Attempt, Outcome, save_adapter, write_training_info
+from fragua_trainer.training.memory_use import OUT_OF_MEMORY, out_of_memory_reported
+from fragua_trainer.training.outputs import Attempt, Outcome, save_adapter, write_session, write_training_info
 from fragua_trainer.training.preparation import Preparation, begin, prepare
 from fragua_trainer.training.progress import Progress
 from fragua_trainer.training.ranks import ALONE, Ranks, join_ranks, leave_ranks
@@ -52,8 +52,8 @@ def run(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int)
     # Out here nothing of the failed try is referenced any more.
     gc.collect()
     torch.cuda.empty_cache()
-    with out_of_memory_reported(smaller(spec)):
-        fine_tune(smaller(spec), job, reporter, [notice])
+    with out_of_memory_reported(spec.smaller()):
+        fine_tune(spec.smaller(), job, reporter, [notice])
 
 
 def _train_with_others(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, ranks: Ranks) -> None:
@@ -93,7 +93,9 @@ def fine_tune(
         reporter.progress("loading", 0, total_steps, what)
 
     tell_loading("checking the base model and the dataset")
-    ready = prepare(spec, job, device, tell_loading)
+    if ranks.first:
+        write_session(job.root, device)
+    ready = prepare(spec, job, device, tell_loading, ranks, ranks.count)
     tell_loading("loading the base model", ready.plan.total_steps)
     training = begin(ready, ranks)
 
@@ -105,14 +107,18 @@ def fine_tune(
             checkpoints.restore(training, job.resume_from)
         attempt = Attempt(started, training.state.step)
 
-        eval_steps = spec.logging.eval_steps if ready.dataset.validation.examples else 0
+        eval_steps = ready.logging.eval_steps if ready.dataset.validation.examples else 0
         progress = Progress(reporter, ready.plan, journal, training.state, eval_steps)
         notices = [*notices, *ready.notices]
+        if why := spec.provenance.get(SMALLER_AFTER):
+            notices.append(f"half the rows at once and gradient checkpointing, since {why}")
         if ranks.count > 1:
             notices.append(f"{ranks.count} processes share the rows of each step")
         for notice in notices:
             progress.notice(training.state, notice)
-        ending = train(training, ready.dataset, ready.plan, spec.logging, checkpoints, progress, _stopping(spec, ready))
+        ending = train(
+            training, ready.dataset, ready.plan, ready.logging, checkpoints, progress, _stopping(spec, ready)
+        )
         checkpoints.finish()
 
     progress.saving(training.state)
@@ -121,7 +127,8 @@ def fine_tune(
     if told:
         progress.notice(training.state, told)
         notices.append(told)
-    suspicions = [found for found in [suspicion(journal.losses())] if found]
+    losses = journal.losses()
+    suspicions = [found for found in (suspicion(losses), overfitting(losses, training.state.validation)) if found]
     save_adapter(training, ready.base, job.outputs)
     outcome = Outcome(ending, adapter_step, suspicions, [*notices, *suspicions])
     write_training_info(training, spec, ready, outcome, attempt, job.outputs)
@@ -150,6 +157,11 @@ def _told(ending: Ending, state: RunState, adapter_step: int, ready: Preparation
     if adapter_step != state.step and state.best is not None:
         parts.append(
             f"the adapter is that of step {adapter_step}, the best: {state.best.metric} {state.best.value:.4f}"
+        )
+    elif state.best is not None and state.best.step != adapter_step:
+        parts.append(
+            f"{state.best.metric} was best at step {state.best.step}, {state.best.value:.4f}, and the adapter is that of "
+            f"step {adapter_step}: early_stopping.patience publishes the best one"
         )
     return "; ".join(parts)
 

@@ -18,6 +18,7 @@ from fragua_trainer.training.optimizers import make_optimizer
 from fragua_trainer.training.packing import PACK_TOKENS, Pack, pack
 from fragua_trainer.training.products import Library
 from fragua_trainer.training.ranks import ALONE, Ranks
+from fragua_trainer.training.sharding import idle_batches
 
 
 class Window(BaseModel):
@@ -106,6 +107,8 @@ class Run:
     pack_tokens: int
     ranks: Ranks = ALONE
     """The processes that take the steps together; this one's part."""
+    sharded: bool = False
+    """Whether the base is split over the ranks: then none of them can pass through the model alone."""
     best_adapter: dict[str, torch.Tensor] | None = None
     """Its weights when `state.best` was measured, if the run may stop for that; never written to."""
     state: RunState = field(default_factory=RunState)
@@ -120,18 +123,21 @@ class Run:
         optimizer: Optimizer = Optimizer.ADAMW,
         lora_plus_ratio: float = 1.0,
         ranks: Ranks = ALONE,
+        sharded: bool = False,
     ) -> Run:
         made = make_optimizer(trainable_parameters(model), schedule, optimizer, lora_plus_ratio)
         if not schedule.packing:
             found: PackedDecoder | str = "schedule.packing is off"
         elif schedule.neftune_alpha:
             found = "the noise of schedule.neftune_alpha depends on the length of the sequence"
+        elif sharded:
+            found = "the base is split over the processes"
         else:
             found = packed_decoder(model, device)
         decoder, why_plain = (None, found) if isinstance(found, str) else (found, "")
         # Never more at once than the rows of one micro-batch could be.
         pack_tokens = min(PACK_TOKENS, schedule.batch_size * schedule.max_length)
-        return cls(model, made, device, precision, decoder, why_plain, pack_tokens, ranks)
+        return cls(model, made, device, precision, decoder, why_plain, pack_tokens, ranks, sharded)
 
     def keep_library(self) -> None:
         """Multiply by the library that this run began with, on whatever machine that was; or begin with one."""
@@ -148,6 +154,12 @@ class Run:
         rows = [example for examples in micro_batches for example in examples]
         mine = self.ranks.share(sorted(rows, key=lambda example: len(example.tokens)))
         return [mine[start : start + size] for start in range(0, len(mine), size)]
+
+    def in_company(self, batches: Sequence[Batch | Pack]) -> Sequence[Batch | Pack]:
+        """This rank's batches, and where the base is split what it computes along with ranks that have more."""
+        if not self.sharded:
+            return batches
+        return [*batches, *idle_batches(len(batches), self.ranks, self.device)]
 
     def arrange(self, micro_batches: Sequence[Sequence[Example]]) -> Sequence[Batch | Pack]:
         """The same examples in the order and shape that the model computes them fastest in."""
