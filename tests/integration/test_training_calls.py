@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,10 +22,13 @@ from tests.integration.training_site import BRANCH, NEW, OLD, REJECTED, Training
 from tests.tiny_models import make_tiny_llama
 
 ENGINE_THAT_FAILS = """
+import json
 from fragua_platform.errors import InvalidData
 from fragua_platform.jobs.engine import run_engine
 
 def engine(job, reporter):
+    session = {"hardware": {"cpu": "El Ñandú 3000"}, "repository_commit": "c0ffee"}
+    (job.root / "session.json").write_text(json.dumps(session))
     for step in (1, 2, 3):
         reporter.progress("training", step, 3, f"paso {step}")
     raise InvalidData("la fila 7 no se puede leer")
@@ -38,6 +42,23 @@ from fragua_platform.jobs.engine import run_engine
 def engine(job, reporter):
     reporter.progress("training", 1, 1, "paso 1")
     info = {"trainable_parameters": 8, "loss": {"last": 0.5}, "validation_loss": None, "notices": []}
+    info |= {"hardware": {"cpu": "El Ñandú 3000"}, "repository_commit": "c0ffee"}
+    (job.outputs / "training_info.json").write_text(json.dumps(info))
+
+run_engine(engine)
+"""
+ENGINE_THAT_IS_KILLED_UNLESS_IT_IS_SMALL = """
+import json, os, signal
+from fragua_platform.jobs.engine import run_engine
+
+def engine(job, reporter):
+    spec = job.read_spec()
+    schedule = spec["schedule"]
+    if "smaller_after" not in spec["provenance"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    notice = f"{schedule['batch_size']} x {schedule['gradient_accumulation']}, {spec['provenance']['smaller_after']}"
+    info = {"trainable_parameters": 8, "loss": {"last": 0.5}, "validation_loss": None, "notices": [notice]}
+    info |= {"hardware": {}, "repository_commit": "c0ffee"}
     (job.outputs / "training_info.json").write_text(json.dumps(info))
 
 run_engine(engine)
@@ -209,6 +230,37 @@ async def test_the_last_words_of_a_run_that_fails_are_kept(
     job = await site.stub.GetTrainingJob(trainer_service_pb2.GetTrainingJobRequest(name=ordered.name))
     assert job.status.state == job_pb2.JOB_STATE_FAILED
     assert lines == [(1, f"paso {step}") for step in (1, 2, 3)]
+    adapter = await site.stub.GetAdapter(trainer_service_pb2.GetAdapterRequest(name=job.adapter))
+    assert (adapter.state, adapter.failure_class) == (
+        trainer_pb2.ADAPTER_STATE_FAILED,
+        job_pb2.FAILURE_CLASS_USER_DATA,
+    )
+    # R34
+    (session,) = await sessions(site)
+    assert (session.outcome, session.reason, session.repository_commit) == ("FAILED", "INVALID_DATA", "c0ffee")
+    assert session.hardware == {"cpu": "El Ñandú 3000"}
+    assert session.started < session.ended
+
+
+async def test_a_run_that_was_killed_and_may_is_tried_again_in_less_memory(
+    site: TrainingSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "engine_that_is_big.py").write_text(ENGINE_THAT_IS_KILLED_UNLESS_IT_IS_SMALL, "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(TrainingWork, "engine", "engine_that_is_big")
+    async with (
+        serving(DEFINITION, site.settings, site.service, site.resources),
+        working(site.settings, site.service, site.resources),
+    ):
+        ordered = await site.order(spec_yaml="schedule: {batch_size: 8}", retry_smaller=True)
+        async with asyncio.timeout(60):
+            await site.all_logs(ordered.name)
+
+    job = await site.stub.GetTrainingJob(trainer_service_pb2.GetTrainingJobRequest(name=ordered.name))
+    assert job.status.state == job_pb2.JOB_STATE_SUCCEEDED
+    assert job.notices[0].startswith("4 x 2, a former attempt was killed")
+    told = [(session.outcome, session.reason) for session in await sessions(site)]
+    assert told == [("QUEUED", "ENGINE_KILLED"), ("SUCCEEDED", None)]
 
 
 # --- many workers
@@ -229,10 +281,14 @@ async def test_four_workers_share_the_jobs_and_run_each_once(
             said = await asyncio.gather(*(site.all_logs(job) for job in jobs))
 
     assert said == [[(1, "paso 1")]] * 8
-    sessions = await site.resources.database.run(
-        lambda connection: connection.execute(training_sessions.select()).all()
-    )
-    assert sorted(session.training_job for session in sessions) == sorted(jobs)
-    assert len({session.worker for session in sessions}) == 4
+    held = await sessions(site)
+    assert sorted(session.training_job for session in held) == sorted(jobs)
+    assert len({session.worker for session in held}) == 4
+    assert {(session.outcome, session.repository_commit) for session in held} == {("SUCCEEDED", "c0ffee")}
     adapters = await site.stub.ListAdapters(trainer_service_pb2.ListAdaptersRequest(parent=BRANCH))
     assert [adapter.state for adapter in adapters.adapters] == [trainer_pb2.ADAPTER_STATE_READY] * 8
+
+
+async def sessions(site: TrainingSite) -> Sequence[Any]:
+    query = training_sessions.select().order_by(training_sessions.c.training_job, training_sessions.c.attempt)
+    return await site.resources.database.run(lambda connection: connection.execute(query).all())

@@ -19,6 +19,7 @@ from fragua_platform.jobs.job import Job
 from fragua_trainer.application import ModelRegistry
 from fragua_trainer.domain.registry import Adapter, Metric, adapter_prefix
 from fragua_trainer.domain.training_order import ResolvedOrder
+from fragua_trainer.domain.training_spec import SESSION_FILE, SMALLER_AFTER
 
 
 class MetricsJournal(Protocol):
@@ -70,7 +71,11 @@ class TrainingWork:
             provenance["preset"] = order.order.preset
         if order.warm_start_prefix:
             provenance["warm_start_manifest_sha256"] = order.warm_start_manifest_sha256
-        spec = order.order.spec.model_copy(update={"provenance": provenance})
+        spec = order.order.spec
+        if spec.retry_smaller and await self._database.run(lambda c: self._registry.was_killed(c, job.name)):
+            spec = spec.smaller()
+            provenance[SMALLER_AFTER] = "a former attempt was killed, most likely for lack of memory"
+        spec = spec.model_copy(update={"provenance": provenance})
         (directory.root / "spec.json").write_text(spec.model_dump_json(indent=1), "utf-8")
 
     async def publish(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
@@ -87,7 +92,8 @@ class TrainingWork:
         return await self._result(bundle) if bundle else None
 
     async def salvage(self, job: Job, directory: JobDirectory) -> Mapping[str, Any]:
-        return {}
+        session = directory.root / SESSION_FILE
+        return {"session": json.loads(session.read_bytes())} if session.is_file() else {}
 
     async def _result(self, bundle: Bundle) -> Mapping[str, Any]:
         """What the published files say of themselves."""
@@ -99,6 +105,7 @@ class TrainingWork:
             "final_loss": _last(info["loss"]),
             "validation_loss": _last(info["validation_loss"]),
             "notices": info["notices"],
+            "session": {key: info[key] for key in ("hardware", "repository_commit")},
         }
 
     async def _adapter_of(self, job: Job) -> Adapter:

@@ -61,6 +61,8 @@ class EngineProcess:
         self._process: Process | None = None
         self._interrupted = False
         self._failure: FailureRecord | None = None
+        self._memory_bytes = 0.0
+        """The most that the engine said it held, if it says such a thing."""
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
 
     async def run(self, on_record: OnRecord) -> Outcome:
@@ -108,6 +110,8 @@ class EngineProcess:
                 case FailureRecord() as failure:
                     self._failure = failure
                 case record:
+                    if isinstance(record, ProgressRecord):
+                        self._memory_bytes = max(self._memory_bytes, record.metrics.get("memory_bytes", 0.0))
                     on_record(record)
 
     async def _read_stderr(self, stderr: StreamReader) -> None:
@@ -132,7 +136,8 @@ class EngineProcess:
         if self._failure is not None:
             raise _reported(self._failure)
         if status == -signal.SIGKILL:
-            raise Unavailable("the engine was killed, most likely for lack of memory", reason="ENGINE_KILLED")
+            held = f"; it told of {int(self._memory_bytes) >> 20} MiB at most" if self._memory_bytes else ""
+            raise Unavailable(f"the engine was killed, most likely for lack of memory{held}", reason="ENGINE_KILLED")
         if status == -signal.SIGTERM:
             raise Unavailable("the engine was told to stop before it could save anything", reason="ENGINE_KILLED")
         cause = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"

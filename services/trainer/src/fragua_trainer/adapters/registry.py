@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from fragua.common.v1 import artifact_pb2
 from fragua.trainer.v1 import trainer_events_pb2
 from fragua_platform.artifacts.manifest import Bundle
-from fragua_platform.errors import NotFound
+from fragua_platform.errors import FailureClass, NotFound
 from fragua_platform.events.cloudevents import CloudEvent, new_event
 from fragua_platform.jobs.job import Job, JobState
 from fragua_platform.messages import bundle_to_message
@@ -54,12 +54,40 @@ class Registry:
         if job.state is JobState.SUCCEEDED:
             values |= {name: value for name, value in job.result.items() if name in model_registry.c}
             values["ready"] = job.ended
+        if job.state is JobState.FAILED and job.failure is not None:
+            values["failure_class"] = job.failure.failure_class.value
         query = model_registry.update().where(model_registry.c.training_job == job.name)
         connection.execute(query.values(**values))
+        self._end_session(connection, job)
         if job.state is JobState.RUNNING:
             session = {"training_job": job.name, "attempt": job.attempt, "worker": job.owner, "started": job.updated}
             connection.execute(training_sessions.insert().values(**session))
         return [self._published(connection, job)] if job.state is JobState.SUCCEEDED else []
+
+    def _end_session(self, connection: Connection, job: Job) -> None:
+        """Write down how the attempt before this change ended, and where an engine told what it ran on."""
+        told = job.result.get("session", {})
+        # A job that is claimed while a session is open has lost its worker without a word.
+        outcome = "VANISHED" if job.state is JobState.RUNNING else job.state.value
+        columns = training_sessions.c
+        query = training_sessions.update().where(columns.training_job == job.name, columns.ended.is_(None))
+        connection.execute(
+            query.values(
+                ended=job.updated,
+                outcome=outcome,
+                reason=job.failure.reason if job.failure else None,
+                hardware=told.get("hardware"),
+                repository_commit=told.get("repository_commit"),
+            )
+        )
+
+    def was_killed(self, connection: Connection, training_job: str) -> bool:
+        """Whether a former attempt's engine was killed, which on a CPU is how memory runs out."""
+        columns = training_sessions.c
+        query = training_sessions.select().where(
+            columns.training_job == training_job, columns.reason == "ENGINE_KILLED"
+        )
+        return connection.execute(query).first() is not None
 
     def _begin_adapter(self, connection: Connection, job: Job) -> None:
         known = model_registry.select().where(model_registry.c.training_job == job.name)
@@ -130,6 +158,7 @@ class Registry:
             trainable_parameters=row.trainable_parameters,
             final_loss=row.final_loss,
             validation_loss=row.validation_loss,
+            failure_class=FailureClass(row.failure_class) if row.failure_class else None,
             scores=tuple(
                 AdapterScore(
                     evaluation=score.evaluation,

@@ -43,6 +43,7 @@ model_registry = sa.Table(
     sa.Column("validation_loss", sa.Float),
     sa.Column("created", Timestamp, nullable=False),
     sa.Column("ready", Timestamp),
+    sa.Column("failure_class", sa.String(16)),
 )
 
 adapter_scores = sa.Table(
@@ -70,6 +71,11 @@ training_sessions = sa.Table(
     sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("worker", sa.String(128), nullable=False),
     sa.Column("started", Timestamp, nullable=False),
+    sa.Column("ended", Timestamp),
+    sa.Column("outcome", sa.String(16)),
+    sa.Column("reason", sa.String(64)),
+    sa.Column("hardware", sa.JSON(none_as_null=True)),
+    sa.Column("repository_commit", sa.String(64)),
 )
 
 model_training_metrics = sa.Table(

@@ -27,6 +27,7 @@ def adapter_to_message(adapter: Adapter) -> trainer_pb2.Adapter:
         validation_loss=adapter.validation_loss,
         create_time=adapter.created,
         ready_time=adapter.ready,
+        failure_class=f"FAILURE_CLASS_{adapter.failure_class.value}" if adapter.failure_class else None,
         scores=[
             trainer_pb2.AdapterScore(
                 evaluation=score.evaluation,

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from fragua_platform.artifacts.manifest import Bundle
+from fragua_platform.errors import FailureClass
 
 
 class AdapterState(StrEnum):
@@ -65,6 +66,8 @@ class Adapter:
     trainable_parameters: int = 0
     final_loss: float | None = None
     validation_loss: float | None = None
+    failure_class: FailureClass | None = None
+    """Whose move it is, when FAILED; None when it was cancelled."""
     scores: tuple[AdapterScore, ...] = ()
 
     @property
