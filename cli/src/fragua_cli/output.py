@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC
 from typing import Any, Final
 
@@ -44,6 +45,15 @@ class Output:
 
     def notice(self, text: str) -> None:
         self._errors.print(f"[dim]{escape(text)}[/dim]", soft_wrap=True)
+
+    @contextmanager
+    def waiting(self, doing: str) -> Iterator[None]:
+        """Show that something goes on that tells no progress; on a terminal only."""
+        if not self.live:
+            yield
+            return
+        with self.console.status(doing):
+            yield
 
     def document(self, content: Message | Mapping[str, Any], *, title: str = "") -> None:
         """One resource, whole."""

@@ -17,6 +17,7 @@ SpecOption = Annotated[
     Path | None,
     typer.Option(
         "--spec",
+        "--config",
         metavar="FILE",
         exists=True,
         dir_okay=False,

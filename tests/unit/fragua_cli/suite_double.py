@@ -159,6 +159,7 @@ class Trainer(trainer_service_pb2_grpc.TrainerServiceServicer):
     def __init__(self) -> None:
         self.created: list[trainer_service_pb2.CreateTrainingJobRequest] = []
         self.estimated: list[trainer_service_pb2.EstimateTrainingJobRequest] = []
+        self.estimate_patience = 0.0
         self.rerun: list[trainer_service_pb2.RerunTrainingJobRequest] = []
         self.log_requests: list[trainer_service_pb2.StreamTrainingLogsRequest] = []
         self.files: dict[str, bytes] = {}
@@ -202,6 +203,7 @@ class Trainer(trainer_service_pb2_grpc.TrainerServiceServicer):
 
     async def EstimateTrainingJob(self, request: Any, context: Any) -> trainer_pb2.TrainingEstimate:
         self.estimated.append(request)
+        self.estimate_patience = context.time_remaining()
         return trainer_pb2.TrainingEstimate(
             trainable_parameters=262_144,
             base_parameters=4_000_000,

@@ -81,6 +81,29 @@ def test_a_file_without_keys_is_refused_where_values_are_set_in_it(fragua: Fragu
     assert "roto.yaml" in refused.stderr
 
 
+# R103, R104, R105
+def test_the_names_that_other_trainers_have_for_these_options_are_taken(fragua: Fragua, suite: SuiteDouble) -> None:
+    names = "--lr 1e-4 --lora-r 8 --lora-alpha 32 --lora-dropout 0.1 --num-epochs 2 --batch-size 1 --grad-accum 8"
+    inputs = ("--dataset", "facts", "--base-model", "tiny")
+    assert fragua("train", "start", *inputs, *names.split(), "--no-watch").exit_code == 0
+    job = ordered(suite)
+    assert (job.lora.rank, job.lora.alpha, job.lora.dropout) == (8, 32, 0.1)
+    assert (job.schedule.learning_rate, job.schedule.epochs, job.schedule.gradient_accumulation) == (1e-4, 2, 8)
+
+
+# R104, R105
+def test_limits_and_quantization_win_over_a_preset_also_where_they_say_none(fragua: Fragua, suite: SuiteDouble) -> None:
+    smoke = "--train-limit 50 --val-limit -1 --max-steps -1 --quantization auto --warm-start 3"
+    assert fragua("train", "start", *INPUTS, "--preset", "ba-cpu", *smoke.split(), "--no-watch").exit_code == 0
+    job = ordered(suite)
+    assert yaml.safe_load(job.spec_yaml) == {
+        "limits": {"train_rows": 50, "validation_rows": 0},
+        "quantization": "auto",
+        "schedule": {"max_steps": 0},
+    }
+    assert job.warm_start == "branches/tutor/adapters/3"
+
+
 # --- presets and estimates
 
 
@@ -110,8 +133,9 @@ def test_an_estimate_tells_what_is_trained_on_what_and_what_it_needs(fragua: Fra
     assert not request.measure
 
 
-def test_a_measured_estimate_tells_the_time(fragua: Fragua) -> None:
+def test_a_measured_estimate_tells_the_time(fragua: Fragua, suite: SuiteDouble) -> None:
     assert "lasts 5 h 20 min, 640 s for each step" in fragua("train", "estimate", *INPUTS, "--measure").stdout
+    assert suite.trainer.estimate_patience > 3600  # a large base takes minutes to load, and steps take minutes
 
 
 # --- again

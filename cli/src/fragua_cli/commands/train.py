@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from fragua.trainer.v1 import trainer_pb2
 from fragua.trainer.v1 import trainer_service_pb2 as calls
@@ -43,6 +44,14 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
+class Quantization(StrEnum):
+    AUTO = "auto"
+    BNB4 = "bnb4"
+    INT8 = "int8"
+    BF16 = "bf16"
+    FP32 = "fp32"
+
+
 def _optional(*names: str, help: str) -> Any:  # noqa: A002  # typer's own word
     """An option that is sent only when given: the service knows the defaults, and documents them."""
     return typer.Option(*names, help=help, show_default=False)
@@ -57,24 +66,42 @@ async def start(
     preset: PresetOption = "",
     spec: SpecOption = None,
     assignments: SetOption = None,
-    rank: Annotated[int | None, _optional(help="Rank of the LoRA matrices [16].")] = None,
-    alpha: Annotated[float | None, _optional(help="The update is scaled by alpha / rank [32].")] = None,
-    dropout: Annotated[float | None, _optional(help="Dropout before the LoRA matrices [0.05].")] = None,
+    rank: Annotated[int | None, _optional("--rank", "--lora-r", help="Rank of the LoRA matrices [16].")] = None,
+    alpha: Annotated[
+        float | None, _optional("--alpha", "--lora-alpha", help="The update is scaled by alpha / rank [32].")
+    ] = None,
+    dropout: Annotated[
+        float | None, _optional("--dropout", "--lora-dropout", help="Dropout before the LoRA matrices [0.05].")
+    ] = None,
     target: Annotated[
         list[str] | None, _optional(help="A linear module to train; repeat it. All but the head.")
     ] = None,
-    epochs: Annotated[float | None, _optional(help="Passes over the training rows [3].")] = None,
-    max_steps: Annotated[int | None, _optional(help="Optimizer steps; wins over --epochs.")] = None,
+    epochs: Annotated[
+        float | None, _optional("--epochs", "--num-epochs", help="Passes over the training rows [3].")
+    ] = None,
+    max_steps: Annotated[int | None, _optional(help="Optimizer steps; wins over --epochs. -1 is off.")] = None,
     batch_size: Annotated[int | None, _optional(help="Rows per micro-batch [4].")] = None,
     grad_accum: Annotated[int | None, _optional(help="Micro-batches per optimizer step [1].")] = None,
-    learning_rate: Annotated[float | None, _optional(help="The highest one, after warm-up [2e-4].")] = None,
+    learning_rate: Annotated[
+        float | None, _optional("--learning-rate", "--lr", help="The highest one, after warm-up [2e-4].")
+    ] = None,
     warmup_steps: Annotated[int | None, _optional(help="Steps of warm-up [10].")] = None,
     weight_decay: Annotated[float | None, _optional(help="Of AdamW [0].")] = None,
     scheduler: Annotated[Scheduler | None, _optional(help="The course of the learning rate [cosine].")] = None,
     max_length: Annotated[int | None, _optional(help="Tokens per row; longer rows are refused [2048].")] = None,
     seed: Annotated[int | None, _optional(help="Of everything that is drawn [42].")] = None,
-    save_steps: Annotated[int | None, _optional(help="Steps between checkpoints [50].")] = None,
-    eval_steps: Annotated[int | None, _optional(help="Steps between validation losses [50].")] = None,
+    save_steps: Annotated[int | None, _optional(help="Steps between checkpoints [50]; 0 is after each epoch.")] = None,
+    eval_steps: Annotated[
+        int | None, _optional(help="Steps between validation losses [50]; 0 is after each epoch.")
+    ] = None,
+    train_limit: Annotated[int | None, _optional(help="Only the first so many training rows. -1 is off.")] = None,
+    val_limit: Annotated[int | None, _optional(help="Only the first so many held-out rows. -1 is off.")] = None,
+    quantization: Annotated[
+        Quantization | None, _optional(help="Of the frozen base [auto]; bnb4 and int8 need bitsandbytes.")
+    ] = None,
+    warm_start: Annotated[
+        str, _optional(help="The adapter to train on from: its number, or its full resource name.")
+    ] = "",
     precision: Annotated[Precision | None, _optional(help="Number format of the frozen base [as fits].")] = None,
     evaluate_after: Annotated[bool, typer.Option("--evaluate-after", help="Evaluate the adapter right away.")] = False,
     priority: Annotated[int, typer.Option(help="Of waiting jobs the greatest starts first.", min=-100, max=100)] = 0,
@@ -85,8 +112,17 @@ async def start(
     """Train a LoRA adapter. What is left out takes the value of the preset, or the default in brackets."""
     suite = session.suite
     version = await dataset_version_name(suite, dataset, branch, ready=True)
+    parent = await branch_name(suite, branch, implied_by=version)
+    # By way of the YAML, where auto and no limit can be said over a preset that says otherwise.
+    named = {
+        "limits.train_rows": None if train_limit is None else max(train_limit, 0),
+        "limits.validation_rows": None if val_limit is None else max(val_limit, 0),
+        "quantization": quantization and quantization.value,
+        "schedule.max_steps": 0 if max_steps is not None and max_steps <= 0 else None,
+    }
+    assignments = [*(assignments or ()), *(f"{key}={value}" for key, value in named.items() if value is not None)]
     request = calls.CreateTrainingJobRequest(
-        parent=await branch_name(suite, branch, implied_by=version),
+        parent=parent,
         request_id=request_id(given_request_id),
         validate_only=validate_only,
         training_job=trainer_pb2.TrainingJob(
@@ -97,7 +133,7 @@ async def start(
             lora=trainer_pb2.LoraSpec(rank=rank, alpha=alpha, dropout=dropout, target_modules=target or ()),
             schedule=trainer_pb2.Schedule(
                 epochs=epochs,
-                max_steps=max_steps or 0,
+                max_steps=max(max_steps or 0, 0),
                 batch_size=batch_size,
                 gradient_accumulation=grad_accum,
                 learning_rate=learning_rate,
@@ -110,6 +146,7 @@ async def start(
                 eval_steps=eval_steps,
             ),
             precision=f"PRECISION_{precision.name}" if precision else None,
+            warm_start=await resource_name(suite, "adapters", warm_start, parent) if warm_start else "",
             evaluate_after=evaluate_after,
             priority=priority,
         ),
@@ -176,11 +213,14 @@ async def _conclude(session: Session, job: trainer_pb2.TrainingJob) -> None:
         return
     suite = session.suite
     adapter = await suite.call(suite.trainer.GetAdapter, calls.GetAdapterRequest(name=job.adapter))
+    # Nothing held out, nothing measured; a mean loss is never 0.
+    held_out = f", validation loss {adapter.validation_loss:.3g}" if adapter.validation_loss else ""
     session.output.say(
         f"{job.name} [green]succeeded[/green] {seconds_taken(job.status)}: {adapter.name} with "
-        f"{adapter.trainable_parameters:,} trained parameters, loss {adapter.final_loss:.3g}, "
-        f"validation loss {adapter.validation_loss:.3g}"
+        f"{adapter.trainable_parameters:,} trained parameters, loss {adapter.final_loss:.3g}{held_out}"
     )
+    for notice in job.notices:
+        session.output.say(f"[yellow]{escape(notice)}[/yellow]")
     if job.evaluate_after:
         session.output.say("its evaluation begins by itself: `fragua eval list`")
 

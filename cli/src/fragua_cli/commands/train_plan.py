@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -17,10 +18,15 @@ from fragua_cli.training_specs import PresetOption, SetOption, SpecOption, spec_
 
 app = typer.Typer()
 
+_ESTIMATE_SECONDS: Final = 24 * 3600.0
+"""The service limits it by a setting of its own; a large base takes minutes to load alone."""
+
 DatasetOption = Annotated[
     str, typer.Option("--dataset", "-d", help="DATASET (its newest READY version), DATASET/VERSION or full name.")
 ]
-BaseOption = Annotated[str, typer.Option("--base", help="The base model (its newest revision) or full name.")]
+BaseOption = Annotated[
+    str, typer.Option("--base", "--base-model", help="The base model (its newest revision) or full name.")
+]
 
 
 @client_command(app, "presets")
@@ -63,7 +69,9 @@ async def estimate(
         ),
         measure=measure,
     )
-    found = await suite.call(suite.trainer.EstimateTrainingJob, request)
+    look = partial(suite.trainer.EstimateTrainingJob, timeout=_ESTIMATE_SECONDS)
+    with session.output.waiting("looking at the dataset and the base model"):
+        found = await suite.call(look, request)
     if session.output.as_json:
         session.output.document(found)
         return
