@@ -62,6 +62,8 @@ def test_a_run_that_gets_no_better_stops_and_leaves_its_best_adapter(tmp_path: P
     assert info["steps"] == best["step"] + 15 < 300
     assert best == {"metric": "validation_loss", "value": validation[best["step"]], "step": best["step"]}
     assert min(validation.values()) > best["value"] - 0.001
+    # What is told of the adapter is what was measured of its own weights, and not of the last ones.
+    assert info["adapter_validation_loss"] == best["value"] < info["validation_loss"]["last"]
     assert any(f"the adapter is that of step {best['step']}" in notice for notice in info["notices"])
     # The weights that were published are those that the checkpoint of that step holds.
     kept = {path.name for path in (stopped.job / "checkpoints").iterdir()}

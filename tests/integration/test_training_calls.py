@@ -41,7 +41,7 @@ from fragua_platform.jobs.engine import run_engine
 
 def engine(job, reporter):
     reporter.progress("training", 1, 1, "paso 1")
-    info = {"trainable_parameters": 8, "loss": {"last": 0.5}, "validation_loss": None, "notices": []}
+    info = {"trainable_parameters": 8, "adapter_loss": 0.5, "adapter_validation_loss": None, "notices": []}
     info |= {"hardware": {"cpu": "El Ñandú 3000"}, "repository_commit": "c0ffee"}
     (job.outputs / "training_info.json").write_text(json.dumps(info))
 
@@ -57,7 +57,7 @@ def engine(job, reporter):
     if "smaller_after" not in spec["provenance"]:
         os.kill(os.getpid(), signal.SIGKILL)
     notice = f"{schedule['batch_size']} x {schedule['gradient_accumulation']}, {spec['provenance']['smaller_after']}"
-    info = {"trainable_parameters": 8, "loss": {"last": 0.5}, "validation_loss": None, "notices": [notice]}
+    info = {"trainable_parameters": 8, "adapter_loss": 0.5, "adapter_validation_loss": None, "notices": [notice]}
     info |= {"hardware": {}, "repository_commit": "c0ffee"}
     (job.outputs / "training_info.json").write_text(json.dumps(info))
 

@@ -102,8 +102,8 @@ class TrainingWork:
         return {
             "bundle": bundle.model_dump(mode="json"),
             "trainable_parameters": info["trainable_parameters"],
-            "final_loss": _last(info["loss"]),
-            "validation_loss": _last(info["validation_loss"]),
+            "final_loss": info["adapter_loss"],
+            "validation_loss": info["adapter_validation_loss"],
             "notices": info["notices"],
             "session": {key: info[key] for key in ("hardware", "repository_commit")},
         }
@@ -130,8 +130,3 @@ async def fetch_inputs(store: ArtifactStore, order: ResolvedOrder, inputs: Path)
         await fetch_bundle(
             store, order.warm_start_prefix, inputs / "adapter", manifest_sha256=order.warm_start_manifest_sha256
         )
-
-
-def _last(series: Mapping[str, float] | None) -> float | None:
-    """The last value of a loss summary; None when it was never measured."""
-    return series["last"] if series else None

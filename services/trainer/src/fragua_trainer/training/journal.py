@@ -54,6 +54,10 @@ class Journal:
         """Of the whole run, former attempts too."""
         return [row["loss"] for row in self.rows() if "loss" in row]
 
+    def last(self, name: str, step: int) -> float | None:
+        """The newest measurement of it up to and with `step`."""
+        return next((row[name] for row in reversed(self.rows()) if name in row and row["step"] <= step), None)
+
     def close(self) -> None:
         if self._events is not None:
             self._events.close()

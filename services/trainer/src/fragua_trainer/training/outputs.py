@@ -39,6 +39,9 @@ class Outcome:
     ending: Ending
     adapter_step: int
     """The step that the weights of the adapter are from."""
+    adapter_loss: float | None
+    adapter_validation_loss: float | None
+    """As last measured up to that step."""
     suspicions: Sequence[str]
     notices: Sequence[str]
 
@@ -110,6 +113,8 @@ def write_training_info(
         "steps": state.step,
         "planned_steps": ready.plan.total_steps,
         "adapter_step": outcome.adapter_step,
+        "adapter_loss": outcome.adapter_loss,
+        "adapter_validation_loss": outcome.adapter_validation_loss,
         "best_checkpoint": state.best.model_dump() if state.best else None,
         "epochs": ready.plan.epoch_of(state.step),
         "tokens": state.tokens,

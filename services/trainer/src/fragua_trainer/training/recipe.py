@@ -130,7 +130,14 @@ def fine_tune(
     losses = journal.losses()
     suspicions = [found for found in (suspicion(losses), overfitting(losses, training.state.validation)) if found]
     save_adapter(training, ready.base, job.outputs)
-    outcome = Outcome(ending, adapter_step, suspicions, [*notices, *suspicions])
+    outcome = Outcome(
+        ending=ending,
+        adapter_step=adapter_step,
+        adapter_loss=journal.last("loss", adapter_step),
+        adapter_validation_loss=journal.last("validation_loss", adapter_step),
+        suspicions=suspicions,
+        notices=[*notices, *suspicions],
+    )
     write_training_info(training, spec, ready, outcome, attempt, job.outputs)
     journal.close()
 
