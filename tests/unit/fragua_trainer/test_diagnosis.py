@@ -50,6 +50,13 @@ def test_the_row_behind_a_loss_that_is_no_number_is_found_and_named(tmp_path: Pa
     assert (named.reason, named.failure_class) == ("TRAINING_DIVERGED", FailureClass.USER_CONFIG)
 
 
+def test_where_every_row_of_the_step_is_at_fault_the_base_is_suspected() -> None:
+    rows = [Example([1], [1], id="aa"), Example([2], [2], id="ñu")]
+
+    assert "look at the base's weights" in with_rows(Diverged("training diverged"), rows, rows).message
+    assert "the base's weights" not in with_rows(Diverged("training diverged"), rows, rows[:1]).message
+
+
 def test_where_no_row_alone_is_at_fault_those_of_the_step_are_named() -> None:
     rows = [row(f"{number}", 10) for number in range(12)]
 

@@ -52,8 +52,10 @@ def with_rows(diverged: Diverged, step_rows: Sequence[Example], at_fault: Sequen
     rows = "rows at fault" if at_fault else "rows of that step, none of them alone at fault"
     listed = ", ".join(example.id or "without an id" for example in named)
     more = len(at_fault or step_rows) - len(named)
+    every = len(at_fault) == len(step_rows) > 1
+    hint = "; since all rows of the step are, look at the base's weights rather than at the rows" if every else ""
     return Diverged(
-        f"{diverged.message}; {rows}: {listed}" + (f" and {more} more" if more else ""),
+        f"{diverged.message}; {rows}: {listed}" + (f" and {more} more" if more else "") + hint,
         violations=[Violation(f"train.jsonl, row {example.id}", what) for example in named],
     )
 
