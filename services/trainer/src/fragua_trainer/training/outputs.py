@@ -73,7 +73,8 @@ def special_tokens_map(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     known = tokenizer.added_tokens_decoder
 
     def described(text: str) -> dict[str, Any] | str:
-        token = known.get(tokenizer.convert_tokens_to_ids(text))
+        number: Any = tokenizer.convert_tokens_to_ids(text)
+        token = known.get(number)
         if token is None:
             return text
         flags = ("lstrip", "normalized", "rstrip", "single_word")

@@ -7,10 +7,11 @@ adapter is small and stays whole on every rank, so gradients, checkpoints and ou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from peft import PeftModel
-from torch.distributed import init_device_mesh
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from transformers import PreTrainedModel
 
@@ -48,7 +49,8 @@ def shard_base(model: PeftModel, device: torch.device, ranks: Ranks) -> None:
     trained = {parameter for parameter in model.parameters() if parameter.requires_grad}
     for parameter in trained:
         parameter.data = parameter.data.to(device)
-    for layer in decoder_layers(model.get_base_model()):
+    causal: Any = model.get_base_model()
+    for layer in decoder_layers(causal):
         fully_shard(layer, mesh=mesh, ignored_params=trained)
     # From outside in, since PEFT calls the model inside by its forward method alone, where no hook is.
     fully_shard(model, mesh=mesh, ignored_params=trained)
