@@ -86,11 +86,21 @@ def test_a_failed_answer_scores_nothing_and_is_counted() -> None:
 
 def test_cached_answers_score_but_cost_nothing() -> None:
     cached = said("el cóndor", tokens=100, first_token_seconds=9.0).model_copy(update={"cached": True})
-    fresh = said("el cóndor", tokens=10, first_token_seconds=0.5)
+    fresh = said("el cóndor", tokens=10, seconds=2.0, first_token_seconds=0.5)
     report = Marked(generation("exact_match"), [item("1"), item("2")], {"base": [[cached], [fresh]]}).arm("base")
     assert report.suites[0].metrics[0].score == 1.0
     assert (report.cached_answers, report.tokens, report.tokens_per_second) == (1, 10, 5.0)
     assert report.first_token_seconds == 0.5
+
+
+def test_speed_is_that_of_generating_whatever_was_weighed_beside_it() -> None:
+    written = said("el cóndor", tokens=10, seconds=2.0)
+    weighed = said("", tokens=50, seconds=8.0, log_likelihood=-60.0)
+    marked = Marked(generation("exact_match"), [item("1")], {"base": [[written]]})
+    marked.journal.add("base", "likelihood/1/0", weighed)
+    marked.journal.arms["base"].seconds = 10.0
+    report = marked.arm("base")
+    assert (report.tokens, report.tokens_per_second, report.seconds) == (10, 5.0, 10.0)
 
 
 def test_the_likeliest_choice_counts_also_by_its_length() -> None:

@@ -45,6 +45,11 @@ class Answer(Frozen):
     log_likelihood: float | None = None
     """Perplexity: the sum over the tokens of the expected answer; `tokens` is their number."""
 
+    @property
+    def was_weighed(self) -> bool:
+        """Whether a given text was weighed, and nothing generated."""
+        return self.choice_log_likelihoods is not None or self.log_likelihood is not None
+
 
 class MetricScore(Frozen):
     value: float
@@ -135,6 +140,7 @@ class ArmReport(Frozen):
     seconds: float
     """Spent in asking, without cached answers."""
     tokens_per_second: float | None
+    """Of generating: what was only weighed adds neither tokens nor time."""
     first_token_seconds: float | None
     """Median."""
     peak_rss_bytes: int | None

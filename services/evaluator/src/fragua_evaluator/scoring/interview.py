@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -149,14 +150,16 @@ class _Talk:
         known = list(self._journal.answers(arm.name))
         self.answered = len(known)
         self._failed = sum(answer.ending is Ending.FAILED for answer in known)
-        self._tokens = sum(answer.tokens for answer in known if not answer.cached)
+        generated = [answer for answer in known if not answer.cached and not answer.was_weighed]
+        self._tokens = sum(answer.tokens for answer in generated)
+        self._generating = math.fsum(answer.seconds for answer in generated)
         self._last_failure = ""
 
     @property
     def measured(self) -> dict[str, float]:
         values = {"failed_answers": float(self._failed)}
-        if self._state.seconds > 0 and self._tokens:
-            values["tokens_per_second"] = self._tokens / self._state.seconds
+        if self._generating > 0 and self._tokens:
+            values["tokens_per_second"] = self._tokens / self._generating
         return values
 
     def take_from_cache(self, asked: Asked) -> bool:
@@ -183,7 +186,9 @@ class _Talk:
             self._state.peak_rss_bytes = max(peak_rss_bytes(), self._state.peak_rss_bytes or 0)
         self._journal.add(self._arm.name, key, answer)
         self.answered += 1
-        self._tokens += answer.tokens
+        if not answer.was_weighed:
+            self._tokens += answer.tokens
+            self._generating += answer.seconds
         if answer.ending is Ending.FAILED:
             self._failed += 1
             self._last_failure = answer.failure

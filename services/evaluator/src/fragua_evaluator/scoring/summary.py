@@ -68,8 +68,8 @@ def summarise_arm(arm: str, spec: EvaluationSpec, tallies: Tallies, graded: Grad
     state = journal.arms[arm]
     answers = list(journal.answers(arm))
     fresh = [answer for answer in answers if not answer.cached]
-    generated = [answer for answer in fresh if answer.choice_log_likelihoods is None and answer.log_likelihood is None]
-    tokens = sum(answer.tokens for answer in generated)
+    generated = [answer for answer in fresh if not answer.was_weighed]
+    tokens, generating = sum(answer.tokens for answer in generated), math.fsum(answer.seconds for answer in generated)
     first_tokens = [answer.first_token_seconds for answer in generated if answer.first_token_seconds is not None]
     return ArmReport(
         arm=arm,
@@ -81,7 +81,7 @@ def summarise_arm(arm: str, spec: EvaluationSpec, tallies: Tallies, graded: Grad
         cached_answers=len(answers) - len(fresh),
         tokens=tokens,
         seconds=round(state.seconds, 3),
-        tokens_per_second=round(tokens / state.seconds, 2) if tokens and state.seconds else None,
+        tokens_per_second=round(tokens / generating, 2) if tokens and generating else None,
         first_token_seconds=round(median(first_tokens), 4) if first_tokens else None,
         peak_rss_bytes=state.peak_rss_bytes,
         conditions=dict(state.identity.conditions),
