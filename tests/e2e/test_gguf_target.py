@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +21,7 @@ from fragua_evaluator.domain.report import Ending
 from fragua_evaluator.scoring.targets import gguf as gguf_target
 from fragua_evaluator.scoring.targets.gguf import GgufTarget
 from fragua_evaluator.scoring.targets.gguf_context import open_context
+from fragua_evaluator.scoring.targets.local.chat import Chat
 from fragua_evaluator.scoring.targets.opening import open_target
 from fragua_evaluator.scoring.targets.port import ChoiceQuestion, Question, TextQuestion
 from fragua_exporter.conversion.local import DONE, make_gguf
@@ -248,6 +250,10 @@ def test_templates_print_what_they_print_in_transformers(
         ids = reference.tokenizer(text, add_special_tokens=False)["input_ids"]
         expected = hashlib.sha256(" ".join(map(str, ids)).encode()).hexdigest()
         assert opened.prompt_digest(Question("k", "s", "i", 0, messages, 8, 0)) == expected
+    tokenizer = copy(reference.tokenizer)
+    tokenizer.chat_template = template
+    in_transformers = Chat(tokenizer, (), 0).template_digest
+    assert opened.identity.conditions["template_digest"] == in_transformers, "it is the same template"
     opened.close()
 
 

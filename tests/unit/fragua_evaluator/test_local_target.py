@@ -463,6 +463,17 @@ def opened_with(inputs: Path, template: str) -> LocalTarget:
     return opened(inputs)
 
 
+def test_templates_are_told_apart_by_what_they_write_and_not_by_how_they_are_written(inputs: Path) -> None:
+    def digest(template: str) -> object:
+        return opened_with(inputs, template).identity.conditions["template_digest"]
+
+    turns = (inputs / "base/chat_template.jinja").read_text()
+    assert digest("{# exported #}" + turns) == digest(turns)
+    assert digest(turns + " ") != digest(turns)
+    refuses = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    assert digest(refuses + turns) != digest(turns)
+
+
 def test_arms_of_one_family_get_the_same_prompt_and_other_prompts_differ(llama: Path) -> None:
     base, tuned = opened(llama), opened(llama, TUNED)
     every: list[AnyQuestion] = [*questions(), *choice_questions(), *text_questions()]

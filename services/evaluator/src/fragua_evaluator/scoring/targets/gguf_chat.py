@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +11,7 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from fragua_evaluator.domain.arm import Message, Role
 from fragua_evaluator.scoring.targets.gguf_model import GgufFile
+from fragua_evaluator.scoring.targets.template_digest import template_digest
 from fragua_platform.errors import InvalidData, InvalidInput
 
 _TEMPLATE_DAY: Final = datetime.date(2024, 7, 26)
@@ -48,7 +48,6 @@ class GgufChat:
                 reason="UNSUPPORTED_CHAT_TEMPLATE",
             )
         self._file = file
-        self.template_digest = hashlib.sha256(template.encode()).hexdigest()
         self.prints_a_date = "strftime_now" in template or "date_string" in template
         try:
             self._formatter = _Formatter(template, eos_token=file.end, bos_token=file.begin)
@@ -60,6 +59,9 @@ class GgufChat:
             ) from objection
         self.end_of_turn = file.end_of_text if end_of_turn is None else end_of_turn
         self.ends = file.ends | {self.end_of_turn}
+        self.template_digest = template_digest(
+            lambda messages, opens_answer: self._print(messages, opens_answer=opens_answer)
+        )
 
     def prompt(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """The tokens up to where the answer begins; raises InvalidData when the template refuses the messages."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
 from fragua_evaluator.domain.arm import Message, Role
+from fragua_evaluator.scoring.targets.template_digest import template_digest
 from fragua_platform.errors import InvalidData, InvalidInput
 
 TEMPLATE_DATE = "26 Jul 2024"
@@ -48,9 +49,9 @@ class Chat:
     _prompts: dict[tuple[Message, ...], tuple[int, ...]] = field(default_factory=dict)
     """Every question is put several times, and its prompt is asked for more often than that."""
 
-    @property
+    @cached_property
     def template_digest(self) -> str:
-        return hashlib.sha256(str(self.tokenizer.get_chat_template()).encode()).hexdigest()
+        return template_digest(lambda messages, opens_answer: self._render(messages, opens_answer=opens_answer))
 
     @property
     def prints_a_date(self) -> bool:
