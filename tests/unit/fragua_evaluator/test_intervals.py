@@ -97,3 +97,29 @@ def test_identical_arms_on_few_items_may_still_differ() -> None:
     for graded in (True, False):
         interval = difference_interval(np.zeros(22), graded=graded, seed=0)
         assert interval.low < -0.05 < 0.05 < interval.high
+
+
+@pytest.mark.parametrize(("items", "rate"), [(22, 0.05), (22, 0.02), (50, 0.02)])
+def test_the_interval_of_a_graded_difference_that_few_items_make_holds_the_truth(items: int, rate: float) -> None:
+    """Where the few did not come this time they may still be there: a candidate must not be refused for that."""
+    chance = np.random.default_rng(7)
+    below = 0
+    for _ in range(200):
+        # One in so many gets all the better, and one in twenty changes by next to nothing.
+        noise = np.where(chance.random(items) < 0.05, chance.choice([-0.02, 0.02], items), 0.0)
+        differences = (chance.random(items) < rate) * 1.0 + noise
+        below += difference_interval(differences, graded=True, seed=1).high < rate
+    assert below / 200 <= 0.05
+
+
+def test_one_item_that_changed_a_little_makes_nothing_sure() -> None:
+    differences = np.array([-0.01] + [0.0] * 21)
+    assert difference_interval(differences, graded=True, seed=0).high > 0.05
+    assert mean_interval([0.99] + [1.0] * 21, graded=True, seed=0).low < 0.9
+
+
+def test_many_small_changes_are_not_held_against_what_yes_or_no_could_do() -> None:
+    differences = 0.05 + 0.1 * stats.norm.ppf((np.arange(22) + 0.5) / 22)
+    differences[:11] = 0.0
+    interval = difference_interval(differences, graded=True, seed=0)
+    assert interval.high - interval.low < 0.15

@@ -15,6 +15,10 @@ from fragua_evaluator.domain.report import Interval
 RESAMPLES = 10_000
 MOST_ITEMS_TO_RESAMPLE = 1_000
 """Beyond, a mean is so nearly normal that resampling gives the same two figures and only takes longer."""
+FEWEST_TO_RESAMPLE = 6
+"""Items that stand out, as many of one size as would spread like them. Of fewer, resampling shows how often these come
+again, and nothing of what just did not come: with 22 items, of which one in twenty gets all the better, the bootstrap
+ends below the truth in 23 of 100 evaluations."""
 
 Floats = NDArray[np.float64]
 
@@ -24,16 +28,16 @@ def mean_interval(scores: Sequence[float], *, graded: bool, seed: int) -> Interv
 
     Yes-or-no scores take Wilson's interval: unlike mean ± 1.96 standard errors it stays within 0 and 1 and does not
     shrink to nothing when all of a few answers are right. Graded scores take the bootstrap, which assumes no
-    distribution; resampling equal scores shows no spread at all, so these fall back to Wilson's, which is wider. Equal
-    values outside of 0 and 1 (log-likelihoods) have no scale to fall back to: their interval is a point.
+    distribution, reaching as far as Wilson's at least where too few scores stand out to be resampled. Equal values
+    outside of 0 and 1 (log-likelihoods) have no such scale: their interval is a point.
     """
     values = np.asarray(scores, dtype=float)
-    if (graded or not is_binary(values)) and np.ptp(values) > 0:
-        return _bootstrap(values, seed)
-    if values.min() < 0 or values.max() > 1:
-        return Interval(low=float(values[0]), high=float(values[0]))
-    right = float(values.sum())
-    return Interval(low=_wilson(math.floor(right), len(values))[0], high=_wilson(math.ceil(right), len(values))[1])
+    if not graded and is_binary(values):
+        return _wilson(values)
+    resampled = _bootstrap(values, seed)
+    if values.min() < 0 or values.max() > 1 or _can_be_resampled(values - np.median(values)):
+        return resampled
+    return _hull(resampled, _wilson(values))
 
 
 def difference_interval(differences: Floats, *, graded: bool, seed: int) -> Interval:
@@ -41,18 +45,34 @@ def difference_interval(differences: Floats, *, graded: bool, seed: int) -> Inte
 
     Graded: the bootstrap over items. Yes-or-no: Agresti and Min's interval (2005), which adds half an item to each of
     the four ways in which two arms can do; resampling a handful of changed items, or none, promises far too much.
-    Equal graded differences fall back to it as well.
+    Graded differences of which so few stand out reach as far as that one, too.
     """
-    if graded and np.ptp(differences) > 0:
-        return _bootstrap(differences, seed)
-    if np.abs(differences).max() > 1:
-        return Interval(low=float(differences[0]), high=float(differences[0]))
+    if not graded:
+        return _agresti_min(differences)
+    resampled = _bootstrap(differences, seed)
+    if np.abs(differences).max() > 1 or _can_be_resampled(differences):
+        return resampled
+    return _hull(resampled, _agresti_min(differences))
+
+
+def _agresti_min(differences: Floats) -> Interval:
+    """Of graded ones it is no narrower than it should be: nothing spreads more than yes and no."""
     n = len(differences)
     improved, worsened = differences[differences > 0].sum(), -differences[differences < 0].sum()
     center = (improved - worsened) / (n + 2)
     spread = (improved + worsened + 1) / (n + 2) - center**2
     reach = _Z * math.sqrt(spread / (n + 2))
     return Interval(low=max(-1.0, float(center - reach)), high=min(1.0, float(center + reach)))
+
+
+def _can_be_resampled(deviations: Floats) -> bool:
+    """Whether they vary, and as many stand out as `FEWEST_TO_RESAMPLE`: so many of one size would spread like them."""
+    squares = float((deviations**2).sum())
+    return np.ptp(deviations) > 0 and float(np.abs(deviations).sum()) ** 2 >= FEWEST_TO_RESAMPLE * squares
+
+
+def _hull(one: Interval, other: Interval) -> Interval:
+    return Interval(low=min(one.low, other.low), high=max(one.high, other.high))
 
 
 def is_binary(values: Floats) -> bool:
@@ -63,9 +83,14 @@ def is_binary(values: Floats) -> bool:
 _Z = float(stats.norm.isf(0.025))
 
 
-def _wilson(right: int, n: int) -> tuple[float, float]:
-    interval = stats.binomtest(right, n).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+def _wilson(scores: Floats) -> Interval:
+    """Of graded ones it is no narrower than it should be: nothing spreads more than yes and no."""
+    right, n = float(scores.sum()), len(scores)
+    low, high = (
+        stats.binomtest(count, n).proportion_ci(confidence_level=0.95, method="wilson")
+        for count in (math.floor(right), math.ceil(right))
+    )
+    return Interval(low=float(low.low), high=float(high.high))
 
 
 def _bootstrap(values: Floats, seed: int) -> Interval:
@@ -75,6 +100,8 @@ def _bootstrap(values: Floats, seed: int) -> Interval:
     take normal quantiles where Student's are due.
     """
     n, mean = len(values), float(values.mean())
+    if np.ptp(values) == 0:
+        return Interval(low=mean, high=mean)
     if n > MOST_ITEMS_TO_RESAMPLE:
         reach = float(stats.t.isf(0.025, n - 1) * values.std(ddof=1) / math.sqrt(n))
         return Interval(low=mean - reach, high=mean + reach)
