@@ -94,6 +94,18 @@ def test_a_prompt_that_is_not_clearly_better_is_not_recommended_either() -> None
     assert verdict.recommended_arm == "base"
 
 
+def test_of_many_simpler_arms_the_luckiest_is_not_recommended() -> None:
+    """Six of 100 questions more, and none less, has p = 0.03: of six prompts one often gets as far by chance."""
+    prompts = {f"prompt-{number}": right(60, 100) for number in range(5)}
+    scores = {"base": right(60, 100), **prompts, "lucky": right(66, 100), "tuned": right(60, 100)}
+    verdict = judge(FIVE_POINTS, report_of({"validation": scores}))
+    assert verdict.recommended_arm == "base"
+    alone = {"base": right(60, 100), "lucky": right(66, 100), "tuned": right(60, 100)}
+    assert judge(FIVE_POINTS, report_of({"validation": alone})).recommended_arm == "base"
+    sure = {"base": right(60, 100), **prompts, "better": right(80, 100), "tuned": right(60, 100)}
+    assert judge(FIVE_POINTS, report_of({"validation": sure})).recommended_arm == "better"
+
+
 def test_a_relative_minimum_is_taken_of_the_simpler_arms_score() -> None:  # R160
     a_tenth = policy_of(improvement={"at_least": 0.10, "measured_in": "relative"})
     verdict = judge(a_tenth, evaluation(right(100, 200), right(112, 200)))
@@ -236,6 +248,19 @@ def test_votes_may_be_a_member_of_the_gate(votes: VoteCount | None, state: Reaso
     )
     verdict = judge(policy, evaluation(right(100, 200), right(150, 200)), votes)
     assert (reason_of(verdict, "votes").state, verdict.outcome) == (state, outcome)
+
+
+def test_many_votes_on_few_items_are_no_more_evidence_than_these_items() -> None:
+    rule = policy_of(
+        improvement={"at_least": 0.05},
+        votes={"min_votes": 10, "share_at_least": 0.5, "confident": True, "tier": "critical"},
+    )
+    report = evaluation(right(100, 200), right(150, 200))
+    everybody_on_four = judge(rule, report, VoteCount(candidate=36, other=12, items=4))
+    assert reason_of(everybody_on_four, "votes").state is ReasonState.UNDECIDED
+    assert "on 4 items" in reason_of(everybody_on_four, "votes").text
+    each_on_another = judge(rule, report, VoteCount(candidate=36, other=12, items=48))
+    assert reason_of(each_on_another, "votes").state is ReasonState.MET
 
 
 def candidates(**speeds: float) -> EvaluationReport:

@@ -84,4 +84,9 @@ def count_votes(votes: Sequence[Vote], report: EvaluationReport) -> VoteCount:
     counted = [vote for vote in votes if vote.blind and candidate in (vote.left, vote.right)]
     for_candidate = sum(vote.winner == candidate for vote in counted)
     ties = sum(vote.winner is None for vote in counted)
-    return VoteCount(candidate=for_candidate, other=len(counted) - for_candidate - ties, ties=ties)
+    return VoteCount(
+        candidate=for_candidate,
+        other=len(counted) - for_candidate - ties,
+        ties=ties,
+        items=len({(vote.suite, vote.item) for vote in counted}),
+    )

@@ -72,12 +72,13 @@ def _outcome(reasons: Sequence[Reason]) -> Outcome:
 
 
 def _simpler_arm_to_keep(policy: GatePolicy, report: EvaluationReport, simpler: Sequence[str]) -> str | None:
-    """The first one, unless a later one is better than it by as much as the candidate would have to be."""
+    """The first one, unless a later one is better than it by as much as the candidate would have to be. The more of them
+    there are, the likelier one looks better by chance, so here Holm's values count."""
     if not simpler:
         return None
     kept = simpler[0]
     for arm in simpler[1:]:
-        over_kept = improvement_reasons(policy, report, arm, [kept])
+        over_kept = improvement_reasons(policy, report, arm, [kept], one_of_many=True)
         if over_kept and all(reason.state is ReasonState.MET for reason in over_kept):
             kept = arm
     return kept

@@ -20,16 +20,26 @@ class VoteCount(Frozen):
     candidate: NonNegativeInt = 0
     other: NonNegativeInt = 0
     ties: NonNegativeInt = 0
+    items: NonNegativeInt = 0
+    """That they voted on; 0 where each vote was on another one."""
 
     @property
     def votes(self) -> int:
         return self.candidate + self.other + self.ties
 
+    @property
+    def independent(self) -> int:
+        """Of how many draws the share is: what ten people say of one item is one item's worth of evidence."""
+        return min(self.items or self.votes, self.votes)
+
 
 def improvement_reasons(
-    policy: GatePolicy, report: EvaluationReport, candidate: str, simpler: Sequence[str]
+    policy: GatePolicy, report: EvaluationReport, candidate: str, simpler: Sequence[str], *, one_of_many: bool = False
 ) -> list[Reason]:
-    """One for each simpler arm and suite: every one of them has to be met, so no correction for many is due."""
+    """One for each simpler arm and suite: every one of them has to be met, so no correction for many is due.
+
+    `one_of_many`: whether `candidate` is looked at because it may be the best of several; then Holm's values count.
+    """
     improvement = policy.improvement
     if improvement is None:
         return []
@@ -37,21 +47,28 @@ def improvement_reasons(
         text = f"there is no simpler arm that {candidate} could improve on; name one"
         return [_improvement(improvement, ReasonState.NOT_MEASURED, None, improvement.at_least, text)]
     return [
-        _improvement_over(policy, improvement, report, suite, baseline, candidate)
+        _improvement_over(policy, improvement, report, suite, baseline, candidate, one_of_many)
         for suite in improvement.suites or (main_suite(report),)
         for baseline in simpler
     ]
 
 
 def _improvement_over(
-    policy: GatePolicy, improvement: Improvement, report: EvaluationReport, suite: str, baseline: str, candidate: str
+    policy: GatePolicy,
+    improvement: Improvement,
+    report: EvaluationReport,
+    suite: str,
+    baseline: str,
+    candidate: str,
+    one_of_many: bool,
 ) -> Reason:
     compared = comparison(report, suite, baseline, candidate)
     if compared is None:
         text = f"{candidate} and {baseline} were not compared on suite {suite}"
         return _improvement(improvement, ReasonState.NOT_MEASURED, None, improvement.at_least, text)
     asked = improvement.points(compared.baseline_score)
-    significant = compared.difference > 0 and compared.p_value <= policy.alpha
+    p_value = compared.adjusted_p_value if one_of_many else compared.p_value
+    significant = compared.difference > 0 and p_value <= policy.alpha
     if significant and compared.difference >= asked:
         state = ReasonState.MET
     elif compared.interval.high < asked:
@@ -224,10 +241,10 @@ def vote_reasons(rule: VoteRule | None, votes: VoteCount | None) -> list[Reason]
         state, share, text = ReasonState.NOT_MEASURED, None, f"nobody has voted; {asked}"
     else:
         share = (votes.candidate + votes.ties / 2) / votes.votes
-        interval = wilson(share, votes.votes)
+        interval = wilson(share, votes.independent)
         text = (
             f"{share:.0%} of {votes.votes} votes prefer the candidate ({votes.candidate} for it, {votes.other} against, "
-            f"{votes.ties} ties; 95 % interval {interval.low:.0%} to {interval.high:.0%}); {asked}"
+            f"{votes.ties} ties, on {votes.independent} items; 95 % interval {interval.low:.0%} to {interval.high:.0%}); {asked}"
         )
         if votes.votes < rule.min_votes:
             state = ReasonState.UNDECIDED
