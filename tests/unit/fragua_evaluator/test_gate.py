@@ -11,6 +11,7 @@ from fragua_evaluator.domain.gate import VoteCount, judge
 from fragua_evaluator.domain.gate_catalog import packaged_policies
 from fragua_evaluator.domain.gate_policy import GatePolicy, parse_gate_policy
 from fragua_evaluator.domain.report import EvaluationReport
+from fragua_evaluator.domain.suite import SuiteKind
 from fragua_evaluator.domain.verdict import Outcome, Reason, ReasonState, Tier, Verdict
 from fragua_platform.errors import InvalidInput
 from tests.judged_reports import Measures, report_of, right
@@ -122,6 +123,22 @@ def test_the_named_suites_have_to_improve_all() -> None:
     both = policy_of(improvement={"at_least": 0.05, "suites": ["validation", "stress"]})
     assert judge(both, report_of(scores)).outcome is NO_GO
     assert judge(FIVE_POINTS, report_of(scores)).outcome is GO
+
+
+def test_log_likelihoods_have_no_points_that_could_improve() -> None:
+    """+0.05 in a token's log-likelihood is nothing like five points of a score."""
+    base = [-2.0 - number % 7 / 10 for number in range(200)]
+    report = report_of({"fluency": {"base": base, "tuned": [score + 0.06 for score in base]}}, graded=True)
+    weighed = [arm.suites[0].model_copy(update={"kind": SuiteKind.PERPLEXITY}) for arm in report.arms]
+    arms = tuple(arm.model_copy(update={"suites": (suite,)}) for arm, suite in zip(report.arms, weighed, strict=True))
+    report = report.model_copy(update={"arms": arms})
+    verdict = judge(FIVE_POINTS, report)
+    assert (verdict.outcome, verdict.recommended_arm) == (INCONCLUSIVE, "base")
+    reason = reason_of(verdict, "improvement")
+    assert (reason.state, reason.measured) == (ReasonState.NOT_MEASURED, None)
+    assert "let improvement.suites name a suite" in reason.text
+    relative = policy_of(improvement={"at_least": 0.02, "measured_in": "relative"})
+    assert judge(relative, report).outcome is GO
 
 
 def test_without_a_simpler_arm_an_improvement_is_not_measured() -> None:

@@ -11,6 +11,7 @@ from fragua_evaluator.domain.frozen import Frozen
 from fragua_evaluator.domain.gate_measures import Measured, comparison, main_suite, measure, wilson
 from fragua_evaluator.domain.gate_policy import Criterion, GatePolicy, Improvement, Unit, VoteRule
 from fragua_evaluator.domain.report import ArmReport, EvaluationReport, PairedComparison
+from fragua_evaluator.domain.suite import SuiteKind
 from fragua_evaluator.domain.verdict import Reason, ReasonState, Tier
 
 
@@ -66,6 +67,12 @@ def _improvement_over(
     if compared is None:
         text = f"{candidate} and {baseline} were not compared on suite {suite}"
         return _improvement(improvement, ReasonState.NOT_MEASURED, None, improvement.at_least, text)
+    if improvement.measured_in is Unit.POINTS and _is_perplexity(report, candidate, suite):
+        text = (
+            f"suite {suite} is of perplexity, whose log-likelihoods have no points; let improvement.suites name a suite "
+            "that is scored from 0 to 1, or measure the improvement as relative"
+        )
+        return _improvement(improvement, ReasonState.NOT_MEASURED, None, improvement.at_least, text)
     asked = improvement.points(compared.baseline_score)
     p_value = compared.adjusted_p_value if one_of_many else compared.p_value
     significant = compared.difference > 0 and p_value <= policy.alpha
@@ -83,6 +90,11 @@ def _improvement_over(
     elif compared.permutation_p_value > policy.alpha:
         text += f". Flipping signs, which weighs by size, sees less in it: p = {compared.permutation_p_value:.3g}"
     return _improvement(improvement, state, compared.difference, asked, text)
+
+
+def _is_perplexity(report: EvaluationReport, arm: str, suite: str) -> bool:
+    result = report.arm(arm).suite(suite)
+    return result is not None and result.kind is SuiteKind.PERPLEXITY
 
 
 def _improvement(
