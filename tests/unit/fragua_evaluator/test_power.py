@@ -13,15 +13,15 @@ from fragua_evaluator.scoring.statistics.power import mcnemar_power, minimum_det
 
 
 def test_mcnemars_power_is_summed_over_every_way_it_can_come_out() -> None:
-    items, changed, effect = 12, 7, 0.4
-    share = (changed + 0.5) / (items + 1)
+    items, improved, worsened, effect = 12, 5, 2, 0.4
+    share = (2 * worsened + 0.5) / (items + 1) + effect
     outcome = stats.multinomial(items, [(share + effect) / 2, (share - effect) / 2, 1 - share])
     found = sum(
         outcome.pmf([better, worse, items - better - worse])
         for better, worse in product(range(items + 1), repeat=2)
         if worse < better <= items - worse and mcnemar_test(np.array([1.0] * better + [-1.0] * worse)) <= 0.05
     )
-    assert mcnemar_power(items, changed, 0.05)(effect) == pytest.approx(found, abs=1e-9)
+    assert mcnemar_power(items, improved, worsened, 0.05)(effect) == pytest.approx(found, abs=1e-9)
 
 
 def normal_differences(items: int) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_without_an_effect_the_power_is_how_often_the_test_is_wrong_on_one_side(
     graded = signed_rank_power(normal_differences(60), 0.05)
     assert graded is not None
     assert graded(0.0) == pytest.approx(0.025, abs=0.005)
-    assert mcnemar_power(200, 60, 0.05)(0.0) == pytest.approx(0.02, abs=0.006)
+    assert mcnemar_power(200, 30, 30, 0.05)(0.0) == pytest.approx(0.02, abs=0.006)
 
 
 def test_ranks_that_are_significant_without_an_effect_need_none() -> None:
@@ -69,15 +69,22 @@ def test_ranks_that_are_significant_without_an_effect_need_none() -> None:
 
 
 def test_the_smallest_effect_that_is_found_has_a_power_of_four_fifths() -> None:
-    power = mcnemar_power(100, 30, 0.05)
+    power = mcnemar_power(100, 15, 15, 0.05)
     smallest = minimum_detectable_effect(power, 1.0)
     assert smallest is not None
     assert power(smallest) == pytest.approx(0.8, abs=0.005)
 
 
 def test_five_items_find_no_effect_at_all() -> None:
-    assert mcnemar_power(5, 5, 0.05)(1.0) == 0.0
-    assert minimum_detectable_effect(mcnemar_power(5, 5, 0.05), 1.0) is None
+    assert mcnemar_power(5, 5, 0, 0.05)(1.0) == 0.0
+    assert minimum_detectable_effect(mcnemar_power(5, 5, 0, 0.05), 1.0) is None
+
+
+def test_a_large_gain_does_not_make_small_ones_harder_to_find() -> None:
+    """Five points more of 150 items, and none of them less, is found in seven of ten evaluations; that all 150 improved
+    this time says nothing of how many would change to and fro."""
+    assert mcnemar_power(150, 150, 0, 0.05)(0.05) == pytest.approx(0.72, abs=0.02)
+    assert mcnemar_power(150, 80, 70, 0.05)(0.05) < 0.1
 
 
 def test_power_grows_with_items_and_effect_and_falls_with_noise() -> None:
@@ -87,7 +94,7 @@ def test_power_grows_with_items_and_effect_and_falls_with_noise() -> None:
         return power(effect)
 
     assert graded(22, 0.2, 0.05) < graded(22, 0.2, 0.1) < graded(60, 0.2, 0.1) < graded(60, 0.1, 0.1)
-    assert mcnemar_power(22, 8, 0.05)(0.1) < mcnemar_power(200, 73, 0.05)(0.1) < mcnemar_power(200, 40, 0.05)(0.1)
+    assert mcnemar_power(22, 4, 4, 0.05)(0.1) < mcnemar_power(200, 36, 36, 0.05)(0.1) < mcnemar_power(200, 20, 20, 0.05)(0.1)
 
 
 def test_two_changed_items_tell_nothing_of_how_changes_spread() -> None:

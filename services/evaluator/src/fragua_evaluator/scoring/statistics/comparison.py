@@ -109,7 +109,7 @@ def _power_of(differences: Floats, graded: bool, alpha: float) -> PowerOf | None
         return lambda _effect: 0.0
     if graded:
         return signed_rank_power(differences, alpha)
-    return mcnemar_power(len(differences), int((differences != 0).sum()), alpha)
+    return mcnemar_power(len(differences), int((differences > 0).sum()), int((differences < 0).sum()), alpha)
 
 
 def _largest(scores: Mapping[str, Sequence[float]]) -> float:

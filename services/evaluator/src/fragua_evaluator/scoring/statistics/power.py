@@ -29,24 +29,26 @@ PowerOf = Callable[[float], float]
 """The power at a true mean difference above 0."""
 
 
-def mcnemar_power(items: int, changed: int, alpha: float) -> PowerOf:
+def mcnemar_power(items: int, improved: int, worsened: int, alpha: float) -> PowerOf:
     """Of the exact McNemar test, for yes-or-no scores.
 
-    Assumes that each item is changed with one probability, estimated as (changed + 1/2) / (items + 1), and never less
-    than the effect itself, which could not be otherwise; and that an effect turns changes for the worse into changes
-    for the better. Then the power is exact: that of the binomial test, averaged over how many items may change.
+    Assumes that some items change to and fro whatever the effect, as many one way as the other: twice the rarer kind of
+    change that was seen, estimated as (2 min + 1/2) / (items + 1); and that an effect adds changes for the better to
+    them. (What went one way only is the effect that was seen, and would not be there with a smaller one.) Then the
+    power is exact: that of the binomial test, averaged over how many items may change.
     """
-    share = (changed + 0.5) / (items + 1)
+    to_and_fro = (2 * min(improved, worsened) + 0.5) / (items + 1)
 
     def power(effect: float) -> float:
-        return _mcnemar_power(items, max(share, effect), effect, alpha)
+        return _mcnemar_power(items, to_and_fro + effect, effect, alpha)
 
     return power
 
 
 @lru_cache(maxsize=4_096)
 def _mcnemar_power(items: int, share: float, effect: float, alpha: float) -> float:
-    counts, weights = _likely_counts(items, min(share, 1.0))
+    share = min(share, 1.0)
+    counts, weights = _likely_counts(items, share)
     for_the_better = min(1.0, (share + effect) / (2 * share))
     needed = stats.binom.isf(alpha / 2, counts, 0.5) + 1
     return float(weights @ stats.binom.sf(needed - 1, counts, for_the_better))
