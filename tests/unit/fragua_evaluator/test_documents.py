@@ -324,13 +324,16 @@ def test_two_arms_give_no_three_way_comparison(tmp_path: Path) -> None:
     assert set(written(tmp_path, *make_evaluation(5, arms=("baseline", "fine-tuned")))) == {"report.md", "report.html"}
 
 
-def test_average_score_weighs_suites_by_their_items_and_leaves_perplexity_out() -> None:
+def test_average_score_weighs_suites_by_their_items_and_leaves_perplexity_out(tmp_path: Path) -> None:
     records = make_evaluation(20)[1] + make_multiple_choice(10) + make_perplexity(5)
     arm = report_on(records).arm("baseline")
 
     generation, choice, _ = arm.suites
     expected = (20 * generation.metrics[0].score + 10 * choice.metrics[0].score) / 30
     assert summary.average_score(arm) == pytest.approx(expected)
+    documents = written(tmp_path, report_on(records), records)
+    for name in ("report.md", "report.html"):
+        assert "suites of perplexity are left out" in " ".join(documents[name].split())
 
 
 def test_one_arm_alone_is_reported_without_a_verdict(tmp_path: Path) -> None:
