@@ -223,7 +223,7 @@ class EvaluationReport(Frozen):
     """None when no policy was named, or there is one arm only."""
     error_analysis: ErrorAnalysis | None
     spec: dict[str, Any]
-    """As the engine was told."""
+    """As the engine was told, but for the place where the worker keeps answers."""
     provenance: dict[str, str]
     versions: dict[str, str]
     duration_seconds: float

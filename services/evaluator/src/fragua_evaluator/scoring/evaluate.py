@@ -114,7 +114,8 @@ def _report(
         fairness=fairness(spec, questionnaires, {arm.arm: arm.conditions for arm in arms}),
         verdict=None,
         error_analysis=None,
-        spec=spec.model_dump(mode="json"),
+        # Where this worker keeps answers is its own affair, and whoever runs it again wants new ones.
+        spec=spec.model_dump(mode="json", exclude={"response_cache", "response_cache_mib"}),
         provenance=spec.provenance,
         versions={"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         duration_seconds=0.0,

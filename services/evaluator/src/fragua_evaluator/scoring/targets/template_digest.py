@@ -29,9 +29,7 @@ def template_digest(write: Callable[[Sequence[Message], bool], str]) -> str:
     none. `write` takes the turns and whether an answer is to begin, and raises InvalidData where the template refuses.
     """
     written = [
-        _written(write, conversation, opens_answer)
-        for conversation in _CONVERSATIONS
-        for opens_answer in (True, False)
+        _written(write, conversation, opens_answer) for conversation in _CONVERSATIONS for opens_answer in (True, False)
     ]
     return hashlib.sha256(json.dumps(written).encode()).hexdigest()
 
