@@ -1,5 +1,6 @@
-"""The scoring engine as the worker and a person run it: a child process on a job directory."""
+"""The scoring engine on a job directory: as a child process where the process matters, else here, where torch is already."""
 
+import io
 import json
 import os
 import shutil
@@ -14,6 +15,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from fragua_evaluator.domain.evaluation_spec import parse_evaluation_spec
+from fragua_evaluator.scoring.evaluate import evaluate
+from fragua_platform.errors import FraguaError, InvalidInput
+from fragua_platform.jobs.engine import JobDirectory, Reporter
 from tests.tiny_models import make_tiny_llama
 
 ARMS: list[dict[str, Any]] = [
@@ -71,6 +76,19 @@ def finish(engine: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
     return engine.returncode, [json.loads(line) for line in output.splitlines()]
 
 
+def run_here(job: Path) -> list[dict[str, Any]]:
+    """What the child does once its libraries are there, which takes it seconds; returns its records."""
+    directory, told = JobDirectory(job), io.StringIO()
+    directory.outputs.mkdir(exist_ok=True)
+    directory.checkpoints.mkdir(exist_ok=True)
+    try:
+        evaluate(parse_evaluation_spec(directory.read_spec()), directory, Reporter(told), 1)
+    except FraguaError as error:
+        error.add_note(told.getvalue())
+        raise
+    return [json.loads(line) for line in told.getvalue().splitlines()]
+
+
 def report_of(job: Path) -> Any:
     return json.loads((job / "outputs/report.json").read_text("utf-8"))
 
@@ -80,7 +98,7 @@ def items_of(job: Path) -> list[Any]:
 
 
 def test_an_evaluation_that_is_told_to_stop_goes_on_and_asks_nothing_twice(job: Path) -> None:
-    write_spec(job, decoding={"max_new_tokens": 200})
+    write_spec(job, suites=[suite(max_items=24)], decoding={"max_new_tokens": 100})
     unbroken = job.with_name("unbroken")
     shutil.copytree(job, unbroken)
     engine = start(job)
@@ -95,7 +113,7 @@ def test_an_evaluation_that_is_told_to_stop_goes_on_and_asks_nothing_twice(job: 
 
     saved = max((job / "checkpoints").iterdir(), key=lambda folder: int(folder.name.split("-")[1]))
     already_answered = int(saved.name.split("-")[1])
-    assert 1 <= already_answered < 96
+    assert 1 <= already_answered < 48
     shutil.move(saved, job / "inputs/checkpoint")
     shutil.rmtree(job / "checkpoints")
     status, records = finish(start(job))
@@ -103,14 +121,14 @@ def test_an_evaluation_that_is_told_to_stop_goes_on_and_asks_nothing_twice(job: 
     steps = [record["step"] for record in records if record["record"] == "checkpoint"]
     assert steps == sorted(set(steps))
     assert already_answered < steps[0]
-    assert steps[-1] == 96
+    assert steps[-1] == 48
 
-    assert finish(start(unbroken))[0] == 0
+    run_here(unbroken)
     texts = [[item["arms"][arm]["answers"][0]["text"] for item in items_of(job)] for arm in ("base", "tuned")]
     assert texts == [
         [item["arms"][arm]["answers"][0]["text"] for item in items_of(unbroken)] for arm in ("base", "tuned")
     ]
-    assert [arm["answers"] for arm in report_of(job)["arms"]] == [48, 48]
+    assert [arm["answers"] for arm in report_of(job)["arms"]] == [24, 24]
 
 
 def test_every_kind_of_suite_is_scored_compared_and_written_down(job: Path) -> None:
@@ -121,8 +139,7 @@ def test_every_kind_of_suite_is_scored_compared_and_written_down(job: Path) -> N
         suite("likelihood", kind="perplexity", metrics=[], max_items=6),
     ]
     write_spec(job, arms=[*ARMS, merged], suites=suites, repeats=2, decoding={"max_new_tokens": 8})
-    status, _ = finish(start(job))
-    assert status == 0
+    run_here(job)
     report = report_of(job)
     base, tuned, merged_arm = report["arms"]
     assert [(each["suite"], each["items"]) for each in base["suites"]] == [
@@ -144,7 +161,7 @@ def test_every_kind_of_suite_is_scored_compared_and_written_down(job: Path) -> N
 def test_one_item_and_two_equal_arms_end_in_no_verdict_that_means_anything(job: Path) -> None:
     twin = ARMS[0] | {"name": "twin"}
     write_spec(job, arms=[ARMS[0], twin], suites=[suite(max_items=1)], decoding={"max_new_tokens": 8})
-    assert finish(start(job))[0] == 0
+    run_here(job)
     report = report_of(job)
     [compared] = report["comparisons"]
     assert (compared["tied"], compared["p_value"], compared["adjusted_p_value"]) == (1, 1.0, 1.0)
@@ -156,19 +173,20 @@ def test_one_item_and_two_equal_arms_end_in_no_verdict_that_means_anything(job: 
 def test_answers_that_are_known_are_not_asked_for_again(job: Path, tmp_path: Path) -> None:
     cache = str(tmp_path / "responses")
     write_spec(job, suites=[suite(max_items=8)], decoding={"max_new_tokens": 8}, response_cache=cache)
-    assert finish(start(job))[0] == 0
+    run_here(job)
     first = report_of(job)
     write_spec(job, suites=[suite(max_items=12)], decoding={"max_new_tokens": 8}, response_cache=cache)
-    assert finish(start(job))[0] == 0
+    run_here(job)
     second = report_of(job)
     assert [arm["cached_answers"] for arm in first["arms"]] == [0, 0]
+    assert cache not in json.dumps(first), "the worker's folders are its own affair"
     known = [arm["cached_answers"] for arm in second["arms"]]
     assert known[0] == known[1] >= 1
     assert second["arms"][0]["tokens"] > 0, "speed is told of what was asked anew"
     speed = {"name": "speed", "measure": "tokens_per_second", "above": 1}
     policy = POLICY | {"criteria": [speed]}
     write_spec(job, suites=[suite(max_items=4)], decoding={"max_new_tokens": 8}, response_cache=cache, policy=policy)
-    assert finish(start(job))[0] == 0
+    run_here(job)
     assert [arm["cached_answers"] for arm in report_of(job)["arms"]] == [0, 0], "speed is judged: all is asked anew"
 
 
@@ -178,18 +196,18 @@ def test_arms_of_one_base_that_hide_another_template_are_refused_before_any_answ
     (job / "inputs/other/chat_template.jinja").write_text(template.replace("assistant\n", "assistant\n "), "utf-8")
     hidden = {"name": "hidden", "family": "b", "target": {"kind": "model", "base": "other"}}
     write_spec(job, arms=[ARMS[0], hidden])
-    status, records = finish(start(job))
-    assert status == 1
-    assert records[-1]["reason"] == "UNFAIR_PROMPTS"
-    assert not [record for record in records if record.get("phase", "").startswith("asking")]
+    with pytest.raises(InvalidInput) as refused:
+        run_here(job)
+    assert refused.value.reason == "UNFAIR_PROMPTS"
+    assert "asking" not in refused.value.__notes__[0]
 
 
 def test_an_arm_that_cannot_be_opened_is_told_before_the_first_arm_answers(job: Path) -> None:
     (job / "inputs/adapter/adapter_model.safetensors").write_bytes(b"no weights")
     write_spec(job)
-    status, records = finish(start(job))
-    assert status == 1
-    assert not [record for record in records if record.get("phase", "").startswith("asking")]
+    with pytest.raises(FraguaError, match="adapter") as refused:
+        run_here(job)
+    assert "asking" not in refused.value.__notes__[0]
 
 
 def test_a_wrong_specification_fails_as_configuration_before_models_are_loaded(job: Path) -> None:

@@ -94,7 +94,11 @@ def test_power_grows_with_items_and_effect_and_falls_with_noise() -> None:
         return power(effect)
 
     assert graded(22, 0.2, 0.05) < graded(22, 0.2, 0.1) < graded(60, 0.2, 0.1) < graded(60, 0.1, 0.1)
-    assert mcnemar_power(22, 4, 4, 0.05)(0.1) < mcnemar_power(200, 36, 36, 0.05)(0.1) < mcnemar_power(200, 20, 20, 0.05)(0.1)
+    assert (
+        mcnemar_power(22, 4, 4, 0.05)(0.1)
+        < mcnemar_power(200, 36, 36, 0.05)(0.1)
+        < mcnemar_power(200, 20, 20, 0.05)(0.1)
+    )
 
 
 def test_two_changed_items_tell_nothing_of_how_changes_spread() -> None:
