@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from fragua.common.v1 import artifact_pb2, job_pb2
 from fragua.dataset.v1 import dataset_pb2, dataset_service_pb2, dataset_service_pb2_grpc
-from fragua.evaluator.v1 import evaluator_service_pb2_grpc
+from fragua.evaluator.v1 import evaluator_pb2, evaluator_service_pb2, evaluator_service_pb2_grpc, suite_pb2
 from fragua.exporter.v1 import exporter_pb2, exporter_service_pb2, exporter_service_pb2_grpc
 from fragua.trainer.v1 import trainer_pb2, trainer_service_pb2, trainer_service_pb2_grpc
 from fragua_cli.demo.embedded import free_ports
@@ -265,7 +265,17 @@ class Trainer(trainer_service_pb2_grpc.TrainerServiceServicer):
 
 
 class Evaluator(evaluator_service_pb2_grpc.EvaluatorServiceServicer):
-    """Nothing here is asked of it."""
+    def __init__(self) -> None:
+        self.ordered: list[evaluator_service_pb2.CreateEvaluationRequest] = []
+
+    async def ListSuites(self, request: Any, context: Any) -> evaluator_service_pb2.ListSuitesResponse:
+        kinds = {"validation": "generation", "multiple-choice": "multiple_choice", "perplexity": "perplexity"}
+        suites = [suite_pb2.SuiteDescription(name=name, kind=kind) for name, kind in kinds.items()]
+        return evaluator_service_pb2.ListSuitesResponse(suites=suites)
+
+    async def CreateEvaluation(self, request: Any, context: Any) -> evaluator_pb2.Evaluation:
+        self.ordered.append(request)
+        return request.evaluation
 
 
 MODELFILE = 'FROM ./tutor-1-f16.gguf\nSYSTEM """Eres un [bold]señor[/bold]."""\n'

@@ -85,6 +85,9 @@ def test_log_likelihoods_are_compared_on_a_scale_of_their_own() -> None:
     assert compared.p_value < 1e-6
     assert 1.0 < compared.interval.low < compared.difference < compared.interval.high < 3.0
     assert compared.minimum_detectable_effect is not None
+    # What yes or no could do is no measure for them.
+    merged = compare(baseline, [baseline[0] - 1e-4, *baseline[1:]], graded=True)
+    assert -1e-4 < merged.interval.low < merged.interval.high <= 0
 
 
 def test_scores_that_cannot_be_compared_are_refused_all_at_once() -> None:

@@ -55,7 +55,8 @@ MetricOption = Annotated[
     typer.Option(
         "--metric",
         "-m",
-        help="How answers are scored, instead of the suites' own; options as YAML: 'regex{pattern: ^FR}'. Repeat it.",
+        help="How generated answers are scored, instead of the suites' own; options as YAML: 'regex{pattern: ^FR}'. "
+        "Repeat it.",
         show_default=False,
     ),
 ]
@@ -206,10 +207,20 @@ async def _suites(
     max_items: int | None,
     max_new_tokens: int | None,
 ) -> list[suite_pb2.Suite]:
+    texts = suites or [_DEFAULT_SUITE]
+    unmetered = await _suites_with_metrics_of_their_own(session, texts) if metrics else set()
     return [
-        await suite_from_text(session, text, branch, metrics or [], max_items, max_new_tokens)
-        for text in suites or [_DEFAULT_SUITE]
+        await suite_from_text(session, text, branch, [] if text in unmetered else metrics or [], max_items, max_new_tokens)
+        for text in texts
     ]
+
+
+async def _suites_with_metrics_of_their_own(session: Session, texts: list[str]) -> set[str]:
+    """Those of `texts` that generate nothing, so that --metric is meant for the others; none where there are no others."""
+    found = await session.suite.call(session.suite.evaluator.ListSuites, calls.ListSuitesRequest())
+    weighing = {suite.name for suite in found.suites if suite.kind != "generation"}
+    unmetered = {text for text in texts if text.partition("@")[0] in weighing}
+    return unmetered if len(unmetered) < len(texts) else set()
 
 
 async def _dataset(session: Session, dataset: str, branch: str) -> str:

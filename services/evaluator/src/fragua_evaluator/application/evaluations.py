@@ -129,7 +129,10 @@ class _Suites:
             except (NotFound, FailedPrecondition) as error:
                 self.problems.append(Violation(f"{at}.dataset_version", error.message))
             except ValidationError as invalid:
-                self.problems += [Violation(at, error["msg"]) for error in invalid.errors(include_url=False)]
+                self.problems += [
+                    Violation(at, error["msg"].removeprefix("Value error, "))
+                    for error in invalid.errors(include_url=False)
+                ]
             except ValueError as wrong:
                 self.problems.append(Violation(at, str(wrong)))
 

@@ -92,7 +92,7 @@ def parse_evaluation_spec(fields: Mapping[str, Any]) -> EvaluationSpec:
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
         violations = [
-            Violation(".".join(str(part) for part in error["loc"]), error["msg"])
+            Violation(".".join(str(part) for part in error["loc"]), error["msg"].removeprefix("Value error, "))
             for error in errors
             if not _follows_from_another(error["type"], error["loc"], [other["loc"] for other in errors])
         ]

@@ -89,7 +89,7 @@ def _compare(
         baseline_score=baseline_score,
         arm_score=float(np.mean(scores[second])),
         difference=float(differences.mean()),
-        interval=difference_interval(differences, graded=graded, seed=seed),
+        interval=difference_interval(differences, graded=graded, seed=seed, bounded=_lie_between_0_and_1(scores)),
         improved=improved,
         worsened=worsened,
         tied=len(differences) - improved - worsened,
@@ -116,6 +116,10 @@ def _largest(scores: Mapping[str, Sequence[float]]) -> float:
     """The largest difference that there can be: 1, or of log-likelihoods as far as those seen lie apart, and more."""
     values = np.concatenate([np.asarray(arm, dtype=float) for arm in scores.values()])
     return max(1.0, 10 * float(np.ptp(values))) if values.min() < 0 else 1.0
+
+
+def _lie_between_0_and_1(scores: Mapping[str, Sequence[float]]) -> bool:
+    return all(0 <= score <= 1 for arm in scores.values() for score in arm)
 
 
 def _test_name(graded: bool, changed: int) -> str:

@@ -40,17 +40,18 @@ def mean_interval(scores: Sequence[float], *, graded: bool, seed: int) -> Interv
     return _hull(resampled, _wilson(values))
 
 
-def difference_interval(differences: Floats, *, graded: bool, seed: int) -> Interval:
+def difference_interval(differences: Floats, *, graded: bool, seed: int, bounded: bool = True) -> Interval:
     """Of the mean of `differences`, one for each item.
 
     Graded: the bootstrap over items. Yes-or-no: Agresti and Min's interval (2005), which adds half an item to each of
     the four ways in which two arms can do; resampling a handful of changed items, or none, promises far too much.
-    Graded differences of which so few stand out reach as far as that one, too.
+    Graded differences of which so few stand out reach as far as that one, too; unless they are not `bounded`, because
+    the scores (log-likelihoods) do not lie between 0 and 1.
     """
     if not graded:
         return _agresti_min(differences)
     resampled = _bootstrap(differences, seed)
-    if np.abs(differences).max() > 1 or _can_be_resampled(differences):
+    if not bounded or _can_be_resampled(differences):
         return resampled
     return _hull(resampled, _agresti_min(differences))
 
