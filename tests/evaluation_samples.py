@@ -143,6 +143,7 @@ def report_on(records: Sequence[ItemRecord], arms: Sequence[str] = THREE_ARMS) -
         for arm in arms[number + 1 :]
     ]
     return EvaluationReport(
+        items={suite: tuple(record.id for record in records if record.suite == suite) for suite in suites},
         arms=tuple(_arm_report(records, suites, arm, number) for number, arm in enumerate(arms)),
         comparisons=tuple(comparisons),
         fairness=Fairness(

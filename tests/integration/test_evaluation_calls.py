@@ -36,9 +36,13 @@ async def site(tmp_path: Path) -> AsyncIterator[EvaluationSite]:
         yield site
 
 
+ARMS = ("baseline", "fine-tuned")
+ASKED = [record.id for record in make_evaluation(arms=ARMS)[1]]
+
+
 async def finished(site: EvaluationSite, **fields: Any) -> evaluator_pb2.Evaluation:
     """With the report of a real comparison of two arms, judged by the packaged policy."""
-    report, _ = make_evaluation(arms=("baseline", "fine-tuned"))
+    report, _ = make_evaluation(arms=ARMS)
     report = report.model_copy(update={"verdict": judge(packaged_policies()["adopt"], report)})
     ordered = await site.order(adapter=ADAPTER, **fields)
     return await site.finish(ordered, {"report.json": report.model_dump_json().encode(), "report.html": b"<html>"})
@@ -220,10 +224,10 @@ async def vote(site: EvaluationSite, name: str, voter: str, votes: list[decision
 async def test_votes_are_counted_once_a_person_and_judged_with_the_decision(site: EvaluationSite) -> None:
     evaluation = await finished(site)
     suite = evaluation.result.arms[0].suites[0].suite
-    votes = [cast(str(number), suite=suite) for number in range(12)]
+    votes = [cast(item, suite=suite) for item in ASKED[:12]]
     assert await vote(site, evaluation.name, "Begoña", votes) == 12
     assert await vote(site, evaluation.name, "Begoña", votes) == 12, "sent twice, counted once"
-    swapped = [cast("0", decision_pb2.PREFERENCE_RIGHT, suite=suite, left="fine-tuned", right="baseline")]
+    swapped = [cast(ASKED[0], decision_pb2.PREFERENCE_RIGHT, suite=suite, left="fine-tuned", right="baseline")]
     assert await vote(site, evaluation.name, "Begoña", swapped) == 12, "the same two arms, the other way round"
     assert await vote(site, evaluation.name, "Íñigo", votes[:3]) == 15
     decided = await decide(site, evaluation.name, decided_by="Begoña")
@@ -235,12 +239,17 @@ async def test_votes_are_counted_once_a_person_and_judged_with_the_decision(site
 async def test_votes_that_do_not_fit_are_all_named_and_none_is_kept(site: EvaluationSite) -> None:
     evaluation = await finished(site)
     suite = evaluation.result.arms[0].suites[0].suite
-    unfit = [cast("1", suite=suite), cast("2", suite="otra"), cast("3", suite=suite, right="nadie")]
+    unfit = [
+        cast(ASKED[1], suite=suite),
+        cast("2", suite="otra"),
+        cast(ASKED[3], suite=suite, right="nadie"),
+        cast("nobody-asked-this", suite=suite),
+    ]
     with pytest.raises(InvalidInput) as refused:
         await vote(site, evaluation.name, "Begoña", unfit)
-    assert [violation.field for violation in refused.value.violations] == ["votes[1].suite", "votes[2]"]
+    assert [violation.field for violation in refused.value.violations] == ["votes[1].suite", "votes[2]", "votes[3].item"]
     with pytest.raises(InvalidInput, match="same arm"):
-        await vote(site, evaluation.name, "Begoña", [cast("1", suite=suite, right="baseline")])
+        await vote(site, evaluation.name, "Begoña", [cast(ASKED[1], suite=suite, right="baseline")])
     assert await rows(site, "SELECT COUNT(*) FROM evaluation_votes") == [(0,)]
 
 
@@ -248,7 +257,7 @@ async def test_votes_on_another_report_are_refused(site: EvaluationSite) -> None
     evaluation = await finished(site)
     suite = evaluation.result.arms[0].suites[0].suite
     request = calls.SubmitVoteRequest(
-        name=evaluation.name, voter="Begoña", votes=[cast("1", suite=suite)], report_digest="0" * 64
+        name=evaluation.name, voter="Begoña", votes=[cast(ASKED[1], suite=suite)], report_digest="0" * 64
     )
     with pytest.raises(FailedPrecondition, match="another report"):
         await site.stub.SubmitVote(request)

@@ -64,10 +64,14 @@ class Votes:
 def _refuse_unfit(votes: Sequence[Vote], report: EvaluationReport) -> None:
     arms = [arm.arm for arm in report.arms]
     suites = [suite.suite for suite in report.arms[0].suites]
+    asked = {suite: frozenset(ids) for suite, ids in report.items.items()}
     problems = []
     for place, vote in enumerate(votes):
         if vote.suite not in suites:
             problems.append(Violation(f"votes[{place}].suite", f"{vote.suite!r} is not one of {', '.join(suites)}"))
+        elif vote.suite in asked and vote.item not in asked[vote.suite]:
+            problem = f"suite {vote.suite} asked no item {vote.item!r}"
+            problems.append(Violation(f"votes[{place}].item", problem))
         if unknown := [arm for arm in (vote.left, vote.right) if arm not in arms]:
             problems.append(Violation(f"votes[{place}]", f"{unknown[0]!r} is not one of the arms {', '.join(arms)}"))
     if problems:

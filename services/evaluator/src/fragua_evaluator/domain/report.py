@@ -214,6 +214,9 @@ class Fairness(Frozen):
     """What was not, by condition and arm; allowed differences only, such as the prompting of an arm."""
 
 
+MOST_ITEMS_NAMED = 10_000
+
+
 class EvaluationReport(Frozen):
     arms: tuple[ArmReport, ...]
     comparisons: tuple[PairedComparison, ...]
@@ -228,6 +231,8 @@ class EvaluationReport(Frozen):
     versions: dict[str, str]
     duration_seconds: float
     """Of the attempt that finished, loading included; arms' own seconds count all attempts."""
+    items: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """By suite, the ids of what was asked, so that votes can be held against them; empty beyond `MOST_ITEMS_NAMED`."""
 
     def arm(self, name: str) -> ArmReport:
         return next(arm for arm in self.arms if arm.arm == name)

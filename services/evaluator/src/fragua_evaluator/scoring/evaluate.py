@@ -16,7 +16,7 @@ from fragua_evaluator.domain.arm import LocalModel
 from fragua_evaluator.domain.evaluation_spec import EvaluationSpec
 from fragua_evaluator.domain.gate import judge
 from fragua_evaluator.domain.gate_policy import GatePolicy
-from fragua_evaluator.domain.report import EvaluationReport, ItemRecord
+from fragua_evaluator.domain.report import MOST_ITEMS_NAMED, EvaluationReport, ItemRecord
 from fragua_evaluator.scoring.documents import write_documents
 from fragua_evaluator.scoring.error_analysis import analyse_errors
 from fragua_evaluator.scoring.fairness import fairness
@@ -119,7 +119,14 @@ def _report(
         provenance=spec.provenance,
         versions={"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         duration_seconds=0.0,
+        items=_named_items(questionnaires),
     )
+
+
+def _named_items(questionnaires: Sequence[Questionnaire]) -> dict[str, tuple[str, ...]]:
+    if sum(len(questionnaire.items) for questionnaire in questionnaires) > MOST_ITEMS_NAMED:
+        return {}
+    return {asked.suite.name: tuple(item.id for item in asked.items) for asked in questionnaires}
 
 
 def _judged(
