@@ -247,7 +247,11 @@ async def test_votes_that_do_not_fit_are_all_named_and_none_is_kept(site: Evalua
     ]
     with pytest.raises(InvalidInput) as refused:
         await vote(site, evaluation.name, "Begoña", unfit)
-    assert [violation.field for violation in refused.value.violations] == ["votes[1].suite", "votes[2]", "votes[3].item"]
+    assert [violation.field for violation in refused.value.violations] == [
+        "votes[1].suite",
+        "votes[2]",
+        "votes[3].item",
+    ]
     with pytest.raises(InvalidInput, match="same arm"):
         await vote(site, evaluation.name, "Begoña", [cast(ASKED[1], suite=suite, right="baseline")])
     assert await rows(site, "SELECT COUNT(*) FROM evaluation_votes") == [(0,)]

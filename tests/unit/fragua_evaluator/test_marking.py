@@ -8,6 +8,7 @@ from fragua_evaluator.domain.arm import ArmSpec, LocalModel, Message, Role
 from fragua_evaluator.domain.evaluation_spec import EvaluationSpec
 from fragua_evaluator.domain.report import Answer, ArmReport, Ending
 from fragua_evaluator.domain.suite import MetricChoice, SuiteKind, SuiteSpec
+from fragua_evaluator.scoring.documents.summary import ALL_METRICS, Rows, breakdowns
 from fragua_evaluator.scoring.item import Item
 from fragua_evaluator.scoring.items import Questionnaire
 from fragua_evaluator.scoring.journal import Journal
@@ -15,6 +16,7 @@ from fragua_evaluator.scoring.marking import CHOICE_ACCURACY, CHOICE_ACCURACY_BY
 from fragua_evaluator.scoring.questions import key_of
 from fragua_evaluator.scoring.summary import compare, summarise_arm, tally
 from fragua_evaluator.scoring.targets.port import Identity
+from tests.evaluation_samples import make_evaluation, report_on
 
 QUESTION = (Message(role=Role.USER, content="¿Qué vuela?"),)
 FAILED = Answer(ending=Ending.FAILED, failure="TIMEOUT: no answer")
@@ -82,6 +84,24 @@ def test_a_failed_answer_scores_nothing_and_is_counted() -> None:
     assert report.suites[0].metrics[0].score == pytest.approx(0.5)
     assert (report.suites[0].failed, report.failed_answers) == (1, 1)
     assert marked.records[1].arms["base"].scores["token_f1"].failure == FAILED.failure
+
+
+def test_a_metric_that_could_not_score_is_told_from_one_that_gave_nothing() -> None:
+    """Only the first metric's failures make an item a failed one, but nobody shall take the others' for zeros."""
+    unknown = said("el cóndor", tokens=0)
+    marked = Marked(generation("exact_match", "stop_behaviour"), [item("1"), item("2")], {"base": [[unknown]] * 2})
+    [result] = marked.arm("base").suites
+    assert [(metric.metric, metric.score, metric.failed) for metric in result.metrics] == [
+        ("exact_match", 1.0, 0),
+        ("stop_behaviour", 0.0, 2),
+    ]
+    assert result.failed == 0
+    assert "stop_behaviour (2 without a score)" in [row for row, _ in _all_metrics_of(marked)]
+
+
+def _all_metrics_of(marked: Marked) -> Rows:
+    report = report_on(make_evaluation(1)[1]).model_copy(update={"arms": (marked.arm("base"),)})
+    return dict(breakdowns(report, "s"))[ALL_METRICS]
 
 
 def test_cached_answers_score_but_cost_nothing() -> None:

@@ -210,7 +210,9 @@ async def _suites(
     texts = suites or [_DEFAULT_SUITE]
     unmetered = await _suites_with_metrics_of_their_own(session, texts) if metrics else set()
     return [
-        await suite_from_text(session, text, branch, [] if text in unmetered else metrics or [], max_items, max_new_tokens)
+        await suite_from_text(
+            session, text, branch, [] if text in unmetered else metrics or [], max_items, max_new_tokens
+        )
         for text in texts
     ]
 

@@ -108,6 +108,8 @@ class MetricSummary(Frozen):
     """Of `repeat_scores`; None with a single repeat."""
     components: dict[str, float]
     by_tag: dict[str, float]
+    failed: int = 0
+    """Items of which at least one repeat has no answer, or could not be scored by this metric."""
 
 
 class SuiteResult(Frozen):

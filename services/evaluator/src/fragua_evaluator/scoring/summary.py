@@ -34,20 +34,21 @@ class Tally:
     tags: list[str] = field(default_factory=list)
     log_likelihood: float = 0.0
     tokens: int = 0
-    failed: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
+    """By metric."""
 
     def add(self, tag: str, item: ArmItem) -> None:
         self.tags.append(tag)
         for metric, score in item.scores.items():
             self.scores.setdefault(metric, []).append(score.value)
             self.repeats.setdefault(metric, []).append(item.repeat_values[metric])
+            self.failed[metric] = self.failed.get(metric, 0) + bool(score.failure)
             for name, value in score.components.items():
                 self.components.setdefault(metric, {}).setdefault(name, []).append(value)
         for name, value in item.checks.items():
             self.checks.setdefault(name, []).append(value)
         self.log_likelihood += sum(answer.log_likelihood or 0.0 for answer in item.answers)
         self.tokens += sum(answer.tokens for answer in item.answers)
-        self.failed += bool(next(iter(item.scores.values())).failure)
 
 
 Tallies = Mapping[tuple[str, str], Tally]
@@ -93,7 +94,7 @@ def _suite_result(suite: SuiteSpec, tally: Tally, graded: Mapping[str, bool], sp
         suite=suite.name,
         kind=suite.kind,
         items=len(tally.tags),
-        failed=tally.failed,
+        failed=tally.failed[next(iter(graded))],
         metrics=tuple(_metric_summary(metric, tally, is_graded, spec.seed) for metric, is_graded in graded.items()),
         checks={name: _mean(values) for name, values in tally.checks.items()},
         perplexity=_perplexity(tally) if suite.kind is SuiteKind.PERPLEXITY else None,
@@ -112,6 +113,7 @@ def _metric_summary(metric: str, tally: Tally, graded: bool, seed: int) -> Metri
         repeat_sd=stdev(by_repeat) if len(by_repeat) > 1 else None,
         components={name: _mean(values) for name, values in tally.components.get(metric, {}).items()},
         by_tag={tag: _mean(values) for tag, values in _by_tag(tally.tags, scores).items() if tag},
+        failed=tally.failed[metric],
     )
 
 

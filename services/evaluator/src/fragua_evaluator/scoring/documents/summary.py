@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from fragua_evaluator.domain.report import (
 )
 from fragua_evaluator.domain.suite import SuiteKind
 from fragua_evaluator.domain.verdict import Reason, ReasonState, Tier
+from fragua_evaluator.scoring.documents import numbers
 
 Items = Callable[[], Iterator[ItemRecord]]
 """Reads `items.jsonl` from its beginning, each time it is called."""
@@ -178,12 +180,22 @@ def breakdowns(report: EvaluationReport, suite: str) -> list[tuple[str, Rows]]:
     firsts = [first_metric(result) for result in results]
     # One metric, and one tag alone, say what stands in the table of scores already.
     tables = [
-        (ALL_METRICS, 2, [{m.metric: m.score for m in result.metrics} if result else {} for result in results]),
+        (ALL_METRICS, 2, _all_metrics(results)),
         (f"Components of {metric}", 1, [first.components if first else {} for first in firsts]),
         (f"{metric} by tag", 2, [first.by_tag if first else {} for first in firsts]),
         ("Checks of every answer", 1, [result.checks if result else {} for result in results]),
     ]
     return [(title, rows) for title, least, columns in tables if len(rows := _rows(columns)) >= least]
+
+
+def _all_metrics(results: list[SuiteResult | None]) -> list[dict[str, float]]:
+    """A score of 0 and no score look alike, so a metric that could not score is told as such."""
+    failed = Counter[str]()
+    for result in results:
+        for metric in result.metrics if result else ():
+            failed[metric.metric] += metric.failed
+    titles = {name: f"{name} ({numbers.count(times)} without a score)" for name, times in failed.items() if times}
+    return [{titles.get(m.metric, m.metric): m.score for m in result.metrics} if result else {} for result in results]
 
 
 def compared_metric(report: EvaluationReport, suite: str) -> str:
