@@ -90,6 +90,12 @@ def test_hostile_text_in_markdown_is_that_text_on_one_line(text: str) -> None:
         assert unescaped == re.sub(r"\s+", " ", text)
 
 
+def test_conditions_of_several_suites_are_told_in_words() -> None:
+    drawn = {"validation": "22 of 176, drawn by seed 0", "stress": "13 of 13"}
+    assert markdown.condition(drawn) == "validation: 22 of 176, drawn by seed 0; stress: 13 of 13"
+    assert markdown.condition({"temperature": 0.0, "greedy": True}) == "temperature: 0.0; greedy: yes"
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_answer_cannot_end_its_block(text: str) -> None:
     after = f"{markdown.block(text)}\n\nafter\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -83,13 +83,15 @@ def _cut(text: str, limit: int) -> str:
 
 
 def condition(value: Any) -> str:
-    """A condition of an arm or of all: a text, a number, a list."""
+    """A condition of an arm or of all: a text, a number, a list, or some of these by name."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ", ".join(condition(part) for part in value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {condition(part)}" for name, part in value.items())
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
