@@ -68,8 +68,8 @@ def _agresti_min(differences: Floats) -> Interval:
 
 def _can_be_resampled(deviations: Floats) -> bool:
     """Whether they vary, and as many stand out as `FEWEST_TO_RESAMPLE`: so many of one size would spread like them."""
-    squares = float((deviations**2).sum())
-    return np.ptp(deviations) > 0 and float(np.abs(deviations).sum()) ** 2 >= FEWEST_TO_RESAMPLE * squares
+    sum_of_squares, square_of_sum = float((deviations**2).sum()), float(np.abs(deviations).sum()) ** 2
+    return float(np.ptp(deviations)) > 0 and square_of_sum >= FEWEST_TO_RESAMPLE * sum_of_squares
 
 
 def _hull(one: Interval, other: Interval) -> Interval:
