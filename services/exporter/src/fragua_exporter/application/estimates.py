@@ -77,7 +77,7 @@ class Estimates:
             header: dict[str, Any] = json.loads(content[8 : 8 + length])
             header.pop("__metadata__", None)
             return [TensorShape(name, _Tensor.model_validate(entry).shape) for name, entry in header.items()]
-        except (struct.error, ValueError, AttributeError, ValidationError) as broken:
+        except (struct.error, ValueError, RecursionError, AttributeError, ValidationError) as broken:
             raise InvalidData(f"{file.key} is no whole safetensors file: import the base again") from broken
 
     async def _beginning(self, file: ManifestFile) -> bytes:
