@@ -161,7 +161,7 @@ def _copy_stage(quantization: str) -> Stage:
     return Stage(
         f"gguf-copy-{quantization}",
         "cp",
-        f"a random bf16 Llama of 1.1 GB (539M parameters; 36M when quick) to a {quantization} GGUF file, against a copy of "
+        f"a random bf16 Llama of 1 GB (496M parameters; 36M when quick) to a {quantization} GGUF file, against a copy of "
         "its weights by cp. Whole processes, until `sync` has the file on the disk. cp looks at no byte; ours checks every "
         "number, digests the file and writes a vocabulary of 128,256 tokens.",
         (Metric(SECONDS, more_is_better=False), Metric(CPU_SECONDS, more_is_better=False)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -63,15 +64,26 @@ class GgufFile(gguf.GGUFWriter):
 
 
 class _Digesting:
-    """A stream that is only written to, with the digest of what was: nobody has to read the file for it."""
+    """A stream that is only written to, with the digest of what was: nobody has to read the file for it.
+
+    The digest takes longer than the writing, so it is taken at the same time.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="digest")
         self.digest = hashlib.sha256()
 
     def write(self, content: Any) -> int:
-        self.digest.update(content)
-        return self._stream.write(content)
+        digested = self._thread.submit(self.digest.update, content)
+        try:
+            return self._stream.write(content)
+        finally:
+            digested.result()  # The caller may reuse what it passed.
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self._stream.close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
