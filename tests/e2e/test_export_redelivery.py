@@ -72,7 +72,7 @@ def export_in_one_go(folder: Path) -> JobDirectory:
     return job
 
 
-@pytest.mark.timeout(600)  # Seven engines one after the other, each of which imports its libraries.
+@pytest.mark.timeout(900)  # Seven engines one after the other, each of which imports its libraries.
 def test_a_redelivered_export_goes_on_with_every_step_that_was_finished(folder: Path, nats_url: str) -> None:
     merged, converted, quantized = {"merged", "tutor-3-adapter.gguf"}, {"tutor-3-q8_0.gguf"}, {"tutor-3-q6_k.gguf"}
     on_the_way = {"intermediate-f16.gguf", "importance.safetensors"}

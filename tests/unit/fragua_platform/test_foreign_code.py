@@ -35,8 +35,9 @@ LONG = "{% for i in range(9999) %}{{ 'muchísimas palabras ' * 200 }}{% endfor %
 
 
 @pytest.fixture(autouse=True)
-def little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def little_of_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foreign_code, "SECONDS", 0.3)
+    monkeypatch.setattr(foreign_code, "MEMORY_BYTES", 1 << 27)
 
 
 def saved(folder: Path, template: str) -> Path:

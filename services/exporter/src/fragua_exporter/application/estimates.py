@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import psutil  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from fragua_exporter.application.exports import Exports
 from fragua_exporter.domain.export_order import ExportOrder
@@ -29,7 +29,7 @@ _LONGEST_HEADER = 100_000_000
 class _Tensor(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    shape: tuple[int, ...]
+    shape: tuple[NonNegativeInt, ...]
 
 
 @dataclass(frozen=True)
