@@ -27,6 +27,7 @@ from harness import Duel, Metric, Sample, Stage
 
 HIDDEN, LAYERS = 1024, 16
 QUICK_HIDDEN, QUICK_LAYERS = 256, 4
+LAYERS_OF_A_GIGABYTE = 24
 
 SECONDS = "seconds"
 CPU_SECONDS = "CPU-seconds"
@@ -79,6 +80,22 @@ def gguf(quantization: str, folder: Path, quick: bool) -> Duel:
     return Duel(ours, theirs, check)
 
 
+def copy(quantization: str, folder: Path, quick: bool) -> Duel:
+    base = _make_base(folder, quick, layers=LAYERS_OF_A_GIGABYTE)
+    file = folder / "written"
+
+    def run(*command: str | Path) -> Sample:
+        """Until the bytes are on the disk, and never over those of the round before."""
+        file.unlink(missing_ok=True)
+        measured = run_child("sh", "-c", '"$@" && sync "$0"', file, *command)
+        return {SECONDS: measured.seconds, CPU_SECONDS: measured.cpu_seconds}
+
+    return Duel(
+        lambda: run(OUR_PYTHON, OUR_PROGRAMS / "convert.py", base, file, quantization),
+        lambda: run("cp", base / "model.safetensors", file),
+    )
+
+
 def merge(sample: Callable[[ChildRun, float], Sample], folder: Path, quick: bool) -> Duel:
     base = _make_base(folder, quick)
     adapter, our_model, their_model = folder / "adapter", folder / "ours", folder / "theirs"
@@ -97,10 +114,10 @@ def merge(sample: Callable[[ChildRun, float], Sample], folder: Path, quick: bool
     return Duel(lambda: run("ours", our_model), lambda: run("peft", their_model), check)
 
 
-def _make_base(folder: Path, quick: bool) -> Path:
+def _make_base(folder: Path, quick: bool, layers: int = LAYERS) -> Path:
     base = folder / "base"
     shutil.copytree(llama_cpp() / TOKENIZER, base)
-    hidden, layers = (QUICK_HIDDEN, QUICK_LAYERS) if quick else (HIDDEN, LAYERS)
+    hidden, layers = (QUICK_HIDDEN, QUICK_LAYERS) if quick else (HIDDEN, layers)
     run_child(OUR_PYTHON, OUR_PROGRAMS / "make_llama.py", base, str(hidden), str(layers))
     return base
 
@@ -140,9 +157,23 @@ def _gguf_stage(quantization: str) -> Stage:
     )
 
 
+def _copy_stage(quantization: str) -> Stage:
+    return Stage(
+        f"gguf-copy-{quantization}",
+        "cp",
+        f"a random bf16 Llama of 1 GB (496M parameters; 36M when quick) to a {quantization} GGUF file, against a copy of "
+        "its weights by cp. Whole processes, until `sync` has the file on the disk. cp looks at no byte; ours checks every "
+        "number, digests the file and writes a vocabulary of 128,256 tokens.",
+        (Metric(SECONDS, more_is_better=False), Metric(CPU_SECONDS, more_is_better=False)),
+        partial(copy, quantization),
+    )
+
+
 STAGES = (
     _gguf_stage("f16"),
     _gguf_stage("q8_0"),
+    _copy_stage("bf16"),
+    _copy_stage("f16"),
     Stage(
         "merge-time",
         "PEFT merge_and_unload",

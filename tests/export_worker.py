@@ -1,4 +1,4 @@
-"""The exporter with one worker, on a folder: `python -m tests.export_worker FOLDER MACHINE REQUEST [PHASE]`.
+"""The exporter with one worker, on a folder: `python -m tests.export_worker FOLDER NATS_URL MACHINE REQUEST [PHASE]`.
 
 Orders an export (the same one for the same REQUEST) and ends when it has, printing it as JSON. With a PHASE it is killed
 by kill -9 as soon as the export gets there. MACHINE names the scratch space: another one knows nothing of what the former
@@ -31,7 +31,7 @@ _ENDED = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STA
 _dying: set[asyncio.Task[None]] = set()
 
 
-async def main(folder: Path, machine: str, request: str, phase: str) -> None:
+async def main(folder: Path, nats_url: str, machine: str, request: str, phase: str) -> None:
     watch(phase)
     if phase == "publishing":
         die_while_publishing()
@@ -39,7 +39,9 @@ async def main(folder: Path, machine: str, request: str, phase: str) -> None:
         "data_dir": folder / machine,
         "database_url": f"sqlite:///{folder / 'exporter.db'}",
         "artifacts_url": (folder / "artifacts").as_uri(),
+        "events_url": nats_url,
         "max_attempts": 20,
+        "lease_seconds": 3,
     }
     async with (
         export_site(folder, folder / "base", folder / "adapter", **places) as site,
@@ -99,4 +101,5 @@ def tell(record: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], "".join(sys.argv[4:])))
+    folder, url, machine, request, *phase = sys.argv[1:]
+    asyncio.run(main(Path(folder), url, machine, request, "".join(phase)))

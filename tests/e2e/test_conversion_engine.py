@@ -126,6 +126,12 @@ def test_the_template_inside_the_file_is_plain_jinja(exported: tuple[JobDirector
     assert reader.get_field("general.name") is None
 
 
+def test_the_file_names_the_token_that_ends_a_turn(exported: tuple[JobDirectory, list[dict[str, Any]]]) -> None:
+    named = gguf.GGUFReader(exported[0].outputs / "tutor-f16.gguf").get_field("tokenizer.ggml.eot_token_id")
+    assert named is not None
+    assert named.contents() == make_tiny_tokenizer().convert_tokens_to_ids("<|im_end|>")
+
+
 def test_running_again_gives_the_same_bytes(exported: tuple[JobDirectory, list[dict[str, Any]]]) -> None:
     job, _ = exported
     first = contents(job.outputs)

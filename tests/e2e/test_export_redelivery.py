@@ -1,4 +1,7 @@
-"""An export whose worker dies in every step: another one, on another machine, goes on and ends with the same bytes."""
+"""An export whose worker dies in every step: NATS gives its message to another one, which goes on from what is finished.
+
+Each worker runs on another machine: all that it shares with the one before are NATS, the database and the artifact store.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_worker(folder: Path, machine: str, request: str, phase: str = "") -> tuple[int, list[dict[str, Any]]]:
+def run_worker(folder: Path, nats_url: str, machine: str, phase: str = "") -> tuple[int, list[dict[str, Any]]]:
     finished = subprocess.run(
-        [sys.executable, "-m", "tests.export_worker", str(folder), machine, request, *filter(None, [phase])],
+        [sys.executable, "-m", "tests.export_worker", str(folder), nats_url, machine, "killed", *filter(None, [phase])],
         cwd=REPOSITORY,
         env=os.environ | {"FRAGUA_ENGINE_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -69,18 +72,18 @@ def export_in_one_go(folder: Path) -> JobDirectory:
     return job
 
 
-@pytest.mark.timeout(600)  # Seven engines one after the other, each of which imports its libraries.
-def test_a_redelivered_export_goes_on_with_every_step_that_was_finished(folder: Path) -> None:
+@pytest.mark.timeout(900)  # Seven engines one after the other, each of which imports its libraries.
+def test_a_redelivered_export_goes_on_with_every_step_that_was_finished(folder: Path, nats_url: str) -> None:
     merged, converted, quantized = {"merged", "tutor-3-adapter.gguf"}, {"tutor-3-q8_0.gguf"}, {"tutor-3-q6_k.gguf"}
     on_the_way = {"intermediate-f16.gguf", "importance.safetensors"}
     proven = merged | converted | quantized | {"intermediate-f16.gguf"}
     went_on_with = {}
     for phase in ("merging", "converting", "quantizing", "verifying", "signing", "publishing"):
-        status, records = run_worker(folder, f"machine-that-dies-{phase}", "killed", phase)
+        status, records = run_worker(folder, nats_url, f"machine-that-dies-{phase}", phase)
         assert status == -signal.SIGKILL, records
         (went_on,) = (set(record["goes_on_with"]) - {""} for record in records if "goes_on_with" in record)
         went_on_with[phase] = went_on
-    status, records = run_worker(folder, "the-last-machine", "killed")
+    status, records = run_worker(folder, nats_url, "the-last-machine")
     assert status == 0
     killed = records[-1]["export"]
     unbroken = export_in_one_go(folder)

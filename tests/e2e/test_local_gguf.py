@@ -49,9 +49,10 @@ def weights(file: Path) -> bytes:
 def test_base_and_adapter_become_one_proven_file(
     base: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "salida" / "Tutor Ñ.gguf"
+    # llama.cpp demands tokens of Phi-3's from every file whose `general.name` holds "phi3".
+    out = tmp_path / "salida" / "Tutor Ñ phi3.gguf"
     assert make_gguf([str(base), "--adapter", str(adapter), "--out", str(out), "--quant", "q8_0"]) == DONE
-    assert [file.name for file in out.parent.iterdir()] == ["Tutor Ñ.gguf"]
+    assert [file.name for file in out.parent.iterdir()] == ["Tutor Ñ phi3.gguf"]
     told = capsys.readouterr()
     assert "KL divergence from the model in transformers" in told.out
     assert "q8_0" not in told.out and "sha256" in told.out
@@ -121,6 +122,23 @@ def test_a_file_that_is_not_the_model_never_gets_its_name(
     assert make_gguf([str(base), "--adapter", str(mine), "--out", str(out), "--quant", "f32"]) == FAILED
     assert "logits" in capsys.readouterr().err
     assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("quantization", ["f16", "q4_k_m"])
+def test_a_base_that_is_not_proven_needs_no_torch(base: Path, tmp_path: Path, quantization: str) -> None:
+    unproven, proven = tmp_path / "m.gguf", tmp_path / "proven" / "m.gguf"
+    script = (
+        "import sys; from fragua_exporter.conversion.local import make_gguf; status = make_gguf(sys.argv[1:]); "
+        "print(status, *[name for name in sys.modules if name.split('.')[0] in ('torch', 'peft') and sys.modules[name]])"
+    )
+    options = [str(base), "--quant", quantization]
+    command = [sys.executable, "-c", script, *options, "--no-verify", "--out", str(unproven)]
+    made = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert made.stdout.splitlines()[-1] == "0"
+    assert "PyTorch" not in made.stderr
+    if quantization == "f16":
+        assert make_gguf([*options, "--out", str(proven)]) == DONE
+        assert unproven.read_bytes() == proven.read_bytes()
 
 
 def test_help_and_mistakes_take_no_libraries_and_no_time() -> None:

@@ -262,6 +262,17 @@ async def test_an_estimate_comes_from_headers_alone(site: ExportSite) -> None:
     assert found.disk_free_bytes > 0 and found.memory_free_bytes > 0
 
 
+@pytest.mark.parametrize("header", [b"[" * 50_000, b"{}[", b'{"a": 1}', b'{"a": {"shape": [-1]}}'], ids=lambda h: h[:9])
+async def test_an_estimate_names_a_file_whose_header_is_none(site: ExportSite, header: bytes) -> None:
+    weights = site.stored("models/base/tiny/aa/model.safetensors")
+    content = len(header).to_bytes(8, "little") + header
+    weights.chmod(0o644)
+    weights.write_bytes(content + weights.read_bytes()[len(content) :])
+    export = exporter_pb2.Export(adapter=ADAPTER, quantizations=[Q4])
+    with pytest.raises(InvalidInput, match=r"model\.safetensors is no whole safetensors file: import the base again"):
+        await site.stub.EstimateExport(calls.EstimateExportRequest(parent=BRANCH, export=export))
+
+
 async def test_an_estimate_refuses_what_a_creation_would(site: ExportSite) -> None:
     export = exporter_pb2.Export(adapter=f"{BRANCH}/adapters/9")
     with pytest.raises(InvalidInput, match="adapters/9 does not exist"):

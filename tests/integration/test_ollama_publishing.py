@@ -338,6 +338,12 @@ async def test_what_is_no_ollama_is_named(server: OllamaServer) -> None:
         await Ollama(f"{server.url}/elsewhere").models()
 
 
+@pytest.mark.parametrize("answer", ["[]", "{", "[" * 100_000], ids=["a list", "half", "bottomless"])
+def test_an_answer_that_is_no_object_is_named(answer: str) -> None:
+    with pytest.raises(InvalidInput, match="is no Ollama server"):
+        Ollama("http://127.0.0.1:1")._object(answer)
+
+
 class PublishServicer(PublishCalls, exporter_service_pb2_grpc.ExporterServiceServicer):
     def __init__(self, publishing: Publishing) -> None:
         self._publishing = publishing

@@ -135,7 +135,8 @@ def test_the_rows_are_of_one_kilobyte_and_one_in_fifty_is_a_repeat(
 def test_every_benchmark_has_stages_of_its_own_name(bench: Callable[[str], ModuleType]) -> None:
     stages = [stage.name for name in ("dataset", "export") for stage in bench(name).STAGES]
     of_datasets = ["validate-exact-dedup", "near-dedup", "peak-rss", "grpc-import"]
-    assert stages == [*of_datasets, "gguf-f16", "gguf-q8_0", "merge-time", "merge-rss"]
+    of_exports = ["gguf-f16", "gguf-q8_0", "gguf-copy-bf16", "gguf-copy-f16", "merge-time", "merge-rss"]
+    assert stages == [*of_datasets, *of_exports]
     of_evaluations = {(stage.name, stage.peer) for stage in bench("evaluation").STAGES}
     assert of_evaluations == {("multiple-choice", "lm-evaluation-harness"), ("generation", "hf-static-batch-8")}
 

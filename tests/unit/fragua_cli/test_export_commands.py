@@ -85,7 +85,7 @@ def test_signing_sends_a_signature_over_name_and_manifest_and_no_key(
     assert fragua("dataset", "keygen", "--out", str(tmp_path / "key.pem")).exit_code == 0
     done = fragua("export", "sign", EXPORT, "--key", str(tmp_path / "key.pem"), "--signer", "Íñigo Muñoz")
     assert done.exit_code == 0, done.output
-    assert "is signed by Íñigo Muñoz; it has 1 signatures" in done.stdout
+    assert "is signed by Íñigo Muñoz; signatures: 1" in done.stdout
     [kept] = suite.exporter.signatures
     message = f"fragua export v1\n{EXPORT}\n{'ab' * 32}\n".encode()
     Ed25519PublicKey.from_public_bytes(kept.public_key).verify(kept.signature, message)

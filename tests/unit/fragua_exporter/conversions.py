@@ -30,12 +30,13 @@ def convert(
     adapter: Path | None = None,
     plan: ModelPlan | None = None,
     vocabulary: Vocabulary | None = None,
+    quantization: Quantization = Quantization.F32,
 ) -> Path:
-    """In 32 bits, so that nothing but a fault is left to see. `plan` and `vocabulary` are the base's unless given."""
+    """In 32 bits unless told otherwise, so that nothing but a fault is left to see. `plan` and `vocabulary` are the base's unless given."""
     checkpoint = open_checkpoint(base)
     plan = plan or plan_model(checkpoint)
     write_gguf_files(
-        {Quantization.F32: file},
+        {quantization: file},
         plan,
         checkpoint,
         load_adapter(adapter, plan) if adapter else NO_ADAPTER,

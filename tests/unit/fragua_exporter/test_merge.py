@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 
 from fragua_exporter.conversion import checkpoint as checkpoint_module
 from fragua_exporter.conversion.architectures import plan_model
-from fragua_exporter.conversion.checkpoint import open_checkpoint
+from fragua_exporter.conversion.checkpoint import Widening, open_checkpoint
 from fragua_exporter.conversion.merge import load_adapter
 from fragua_exporter.conversion.writer import merged_rows
 from fragua_platform.errors import InvalidData, InvalidInput
@@ -25,12 +25,12 @@ from tests.unit.fragua_exporter.adapters import make_adapter
 
 
 def merged(base: Path, directory: Path) -> dict[str, np.ndarray]:
-    """Every tensor as it is written, by its name in the checkpoint."""
+    """Every tensor as it is written, in 32 bits, by its name in the checkpoint."""
     checkpoint = open_checkpoint(base)
     plan = plan_model(checkpoint)
     adapter = load_adapter(directory, plan)
     return {
-        tensor.source: np.concatenate([rows.copy() for rows in merged_rows(tensor, checkpoint, adapter)])
+        tensor.source: np.concatenate([Widening()(rows) for rows in merged_rows(tensor, checkpoint, adapter)])
         for tensor in plan.tensors
     }
 

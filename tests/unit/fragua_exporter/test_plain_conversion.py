@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import gguf
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from fragua_exporter.domain.export_spec import Quantization
+from fragua_platform.errors import InvalidData
+from tests.unit.fragua_exporter.conversions import convert
 
 ROOT = Path(__file__).parents[3]
 RUN_AND_TELL = """
@@ -27,3 +34,24 @@ def test_a_base_alone_is_converted_without_torch(base: Path, tmp_path: Path, qua
     tensors, imported = done.stdout.splitlines()
     assert imported == ""
     assert len(gguf.GGUFReader(file).tensors) == int(tensors)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (float("nan"), "holds NaN or infinity"),
+        (-float("inf"), "holds NaN or infinity"),
+        (-70_000.0, "reaches 70144, more than 16-bit|reaches 70000, more than 16-bit|holds NaN or infinity"),
+    ],
+)
+def test_what_is_no_number_of_the_file_is_refused_by_the_tensors_name(
+    base: Path, tmp_path: Path, dtype: torch.dtype, value: float, problem: str
+) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    weights = tmp_path / "base/model.safetensors"
+    tensors = {name: tensor.to(dtype) for name, tensor in load_file(weights).items()}
+    tensors["model.layers.1.mlp.down_proj.weight"][5, 5] = value
+    save_file(tensors, weights)
+    with pytest.raises(InvalidData, match=rf"model\.layers\.1\.mlp\.down_proj\.weight ({problem})"):
+        convert(tmp_path / "base", tmp_path / "model.gguf", quantization=Quantization.F16)

@@ -110,9 +110,12 @@ def test_tokens_that_look_special_are_no_part_of_an_answer(tokenizer: Path) -> N
 def test_a_token_that_transformers_added_behind_the_last_row_is_left_out(tokenizer: Path) -> None:
     """Qwen 2's class does so with its end of text."""
     change(tokenizer, added_tokens__0__id=VOCABULARY_SIZE, added_tokens__0__content="<|endoftext|>")
+    file = tokenizer / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"pad_token": "<|endoftext|>"}), "utf-8")
     vocabulary = load_vocabulary(tokenizer, VOCABULARY_SIZE)
     assert len(vocabulary.tokens) == VOCABULARY_SIZE
     assert "<|endoftext|>" not in vocabulary.tokens
+    assert max(vocabulary.special_ids.values()) < VOCABULARY_SIZE
 
 
 def test_a_tokenizer_is_what_its_class_in_transformers_makes_of_it(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ async def sign(
     signed = await suite.call(suite.exporter.SignExport, request)
     if session.output.as_json:
         session.output.document(signed)
-    session.output.say(f"{export.name} is signed by {escape(signer)}; it has {len(signed.signatures)} signatures")
+    session.output.say(f"{export.name} is signed by {escape(signer)}; signatures: {len(signed.signatures)}")
 
 
 async def _verified(session: Session, name: str) -> exporter_pb2.ExportVerification:

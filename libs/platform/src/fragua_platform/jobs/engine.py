@@ -77,7 +77,7 @@ class JobDirectory:
             spec = json.loads(path.read_text("utf-8"))
         except FileNotFoundError as missing:
             raise InvalidInput(f"{path} does not exist: a job directory holds spec.json and inputs/") from missing
-        except ValueError as broken:
+        except (ValueError, RecursionError) as broken:  # Brackets in brackets without end are the latter.
             raise InvalidInput(f"{path} is not JSON: {broken}") from broken
         if not isinstance(spec, dict):
             raise InvalidInput(f"{path} holds {type(spec).__name__}, expected an object")

@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from fragua_dataset.domain.version_report import TruncationReport
 from fragua_dataset.ingestion.reading import Message
 from fragua_platform.errors import InvalidInput
+from fragua_platform.foreign_code import CHAT_TEMPLATE
 
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 # What a template can raise about a row; its own objections are TemplateErrors.
@@ -140,19 +141,23 @@ class _ChatTemplate:
         config = _read_config(folder)
         self._special_tokens = {name: _content(config[name]) for name in _SPECIAL_TOKENS if config.get(name)}
         try:
-            self._template = _environment().from_string(_template_source(folder, config))
+            source = _template_source(folder, config)
+            # Jinja computes what is constant when it reads a template.
+            self._template = CHAT_TEMPLATE.run(lambda: _environment().from_string(source))
         except TemplateSyntaxError as broken:
             message = f"tokenizer {folder.name!r}: line {broken.lineno} of its chat template cannot be read: {broken}"
             raise InvalidInput(message) from broken
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
         template: Template = self._template
-        return template.render(
-            messages=list(messages),
-            tools=None,
-            documents=None,
-            add_generation_prompt=add_generation_prompt,
-            **self._special_tokens,
+        return CHAT_TEMPLATE.run(
+            lambda: template.render(
+                messages=list(messages),
+                tools=None,
+                documents=None,
+                add_generation_prompt=add_generation_prompt,
+                **self._special_tokens,
+            )
         )
 
 

@@ -128,7 +128,7 @@ class Ollama:
         body = (await answer.aread()).decode("utf-8", "replace")
         try:
             problem = str(json.loads(body)["error"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, RecursionError, KeyError, TypeError):
             problem = body.strip()[:200] or answer.reason_phrase
         raise self._refusal(answer.status_code, problem)
 
@@ -140,7 +140,7 @@ class Ollama:
     def _object(self, text: str) -> dict[str, Any]:
         try:
             document = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             raise InvalidInput(

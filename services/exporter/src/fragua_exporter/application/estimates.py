@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import psutil  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from fragua_exporter.application.exports import Exports
 from fragua_exporter.domain.export_order import ExportOrder
@@ -29,7 +29,7 @@ _LONGEST_HEADER = 100_000_000
 class _Tensor(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    shape: tuple[int, ...]
+    shape: tuple[NonNegativeInt, ...]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Estimates:
             header: dict[str, Any] = json.loads(content[8 : 8 + length])
             header.pop("__metadata__", None)
             return [TensorShape(name, _Tensor.model_validate(entry).shape) for name, entry in header.items()]
-        except (struct.error, ValueError, AttributeError, ValidationError) as broken:
+        except (struct.error, ValueError, RecursionError, AttributeError, ValidationError) as broken:
             raise InvalidData(f"{file.key} is no whole safetensors file: import the base again") from broken
 
     async def _beginning(self, file: ManifestFile) -> bytes:

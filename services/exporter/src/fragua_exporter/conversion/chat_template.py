@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from fragua_exporter.conversion.go_template import GoTemplate
 from fragua_exporter.conversion.go_values import GoTemplateError
-from fragua_platform.errors import InvalidInput
+from fragua_platform.errors import FraguaError, InvalidInput
 
 Message = dict[str, str]
 Conversation = tuple[Message, ...]
@@ -248,5 +248,7 @@ def _render_as_ollama(template: GoTemplate, messages: Sequence[Message]) -> str:
 def _prints(render: Render, conversation: Sequence[Message]) -> str | None:
     try:
         return render(conversation)
+    except FraguaError:  # One that does not end would be asked again and again.
+        raise
     except Exception:  # Templates refuse roles that they do not know, and some raise whatever Python does.
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from safetensors import SafetensorError, safe_open
 
 from fragua_platform.errors import InvalidData, InvalidInput, Violation
 
-_BF16 = np.dtype(np.uint16)
+BF16 = np.dtype(np.uint16)
 """numpy has no such numbers: what is passed around is their bits."""
 
-MERGEABLE_DTYPES: Mapping[str, np.dtype] = {"F32": np.dtype(np.float32), "F16": np.dtype(np.float16), "BF16": _BF16}
+MERGEABLE_DTYPES: Mapping[str, np.dtype] = {"F32": np.dtype(np.float32), "F16": np.dtype(np.float16), "BF16": BF16}
 """A merge into fewer bits rounds the adapter's small update away."""
 
 BLOCK_VALUES = 1 << 19
@@ -57,14 +57,15 @@ class Checkpoint:
         return _read_stored(self.entries[name])
 
     def read_blocks(self, name: str) -> Iterator[np.ndarray]:
-        """Some rows of a matrix at a time, in 32 bits; each block is overwritten when the next is asked for.
+        """Some rows of a matrix at a time, as they are stored; each block is overwritten by the next but one.
 
-        Plain reads into one buffer instead of a mapping of the file: mapped pages would count as this process's memory.
+        Plain reads into two buffers instead of a mapping of the file: mapped pages would count as this process's memory.
         """
         entry = self.entries[name]
         columns = entry.shape[-1]
-        values = np.empty(min(entry.size, rows_of_a_block(columns) * columns), MERGEABLE_DTYPES[entry.dtype])
-        return widened(block.reshape(-1, columns) for block in _read_into(entry, values, len(values)))
+        step = min(entry.size, rows_of_a_block(columns) * columns)
+        buffers = [np.empty(step, MERGEABLE_DTYPES[entry.dtype]) for _ in range(2)]
+        return (block.reshape(-1, columns) for block in _read_into(entry, buffers, step))
 
 
 def rows_of_a_block(columns: int) -> int:
@@ -73,22 +74,29 @@ def rows_of_a_block(columns: int) -> int:
 
 def read_tensor(entry: TensorEntry) -> np.ndarray:
     """One tensor of a file, in 32 bits."""
-    [values] = widened([_read_stored(entry)])
-    return values
+    return Widening()(_read_stored(entry))
 
 
 def widened(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Blocks as a file stores them in 32 bits; each is overwritten by the next."""
-    values = np.empty(0, np.float32)
-    for block in blocks:
-        if len(values) < block.size:
-            values = np.empty(block.size, np.float32)
-        wide = values[: block.size].reshape(block.shape)
-        if block.dtype == _BF16:
+    return map(Widening(), blocks)
+
+
+class Widening:
+    """From numbers as a file stores them to 32 bits; what it returns is overwritten by the next call."""
+
+    def __init__(self) -> None:
+        self._values = np.empty(0, np.float32)
+
+    def __call__(self, block: np.ndarray) -> np.ndarray:
+        if len(self._values) < block.size:
+            self._values = np.empty(block.size, np.float32)
+        wide = self._values[: block.size].reshape(block.shape)
+        if block.dtype == BF16:
             np.left_shift(block, 16, out=wide.view(np.uint32), dtype=np.uint32)
         else:
             wide[...] = block
-        yield wide
+        return wide
 
 
 def open_checkpoint(directory: Path) -> Checkpoint:
@@ -164,18 +172,18 @@ def _weight_files(directory: Path) -> list[Path]:
 
 def _read_stored(entry: TensorEntry) -> np.ndarray:
     values = np.empty(entry.size, MERGEABLE_DTYPES[entry.dtype])
-    for _ in _read_into(entry, values, entry.size):
+    for _ in _read_into(entry, [values], entry.size):
         pass
     return values.reshape(entry.shape)
 
 
-def _read_into(entry: TensorEntry, values: np.ndarray, step: int) -> Iterator[np.ndarray]:
-    """Fill `values` again and again, `step` numbers at a time, until the tensor ends."""
-    content = values.view(np.uint8).data
-    width = values.itemsize
+def _read_into(entry: TensorEntry, buffers: Sequence[np.ndarray], step: int) -> Iterator[np.ndarray]:
+    """Fill one buffer after the other, again and again, `step` numbers at a time, until the tensor ends."""
     with entry.file.open("rb", buffering=0) as stream:
         stream.seek(entry.offset)
-        for start in range(0, entry.size, step):
+        for turn, start in enumerate(range(0, entry.size, step)):
+            values = buffers[turn % len(buffers)]
+            content, width = values.view(np.uint8).data, values.itemsize
             count = min(step, entry.size - start)
             read = 0
             while read < count * width:

@@ -12,7 +12,6 @@ from typing import Any
 from fragua_exporter.conversion.documents import PROVENANCE, ExportFacts, PublishedFile, read_facts, write_documents
 from fragua_exporter.conversion.hand_over import JOURNAL, HandOver, take_over
 from fragua_exporter.conversion.memory import check_memory
-from fragua_exporter.conversion.modelfile import make_modelfile
 from fragua_exporter.conversion.preflight import Preflight, check_disk, check_inputs
 from fragua_exporter.conversion.products import (
     MERGED,
@@ -27,6 +26,7 @@ from fragua_exporter.conversion.products import (
     merged_configuration,
     remove_intermediates,
     stop_if_asked,
+    write_modelfile,
 )
 from fragua_exporter.conversion.reference import Reference, run_reference
 from fragua_exporter.conversion.steps import Steps, digest_of_inputs, nobody_listens
@@ -156,16 +156,6 @@ def verify_files(
             metrics["task_token_f1_delta"] = task.token_f1_delta
         reporter.progress("verifying", step + 1, total, f"{file.name} is the trained model", metrics)
         yield quantization, verification
-
-
-def write_modelfile(preflight: Preflight, steps: Steps) -> None:
-    spec = preflight.spec
-    if spec.quantizations:
-        file = steps.directory / "Modelfile"
-        first = spec.file_name(spec.quantizations[0])
-        modelfile = make_modelfile(first, preflight.chat, spec, preflight.plan.context_length)
-        file.write_text(modelfile.render(), "utf-8")
-        steps.finish(file)
 
 
 def describe(preflight: Preflight, steps: Steps) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import gguf
 import numpy as np
@@ -15,6 +17,17 @@ from gguf import GGMLQuantizationType, GGUFValueType
 
 class GgufFile(gguf.GGUFWriter):
     """gguf's writer, without its way through one array per tensor and one call per token of the vocabulary."""
+
+    def open_output_file(self, path: Path | None = None) -> None:
+        super().open_output_file(path)
+        [stream] = self.fout or []
+        self._written = stream if isinstance(stream, _Digesting) else _Digesting(stream)
+        self.fout = [self._written]  # type: ignore[list-item]  # it has what gguf's writer calls
+
+    @property
+    def sha256(self) -> str:
+        """Of all that was written so far."""
+        return self._written.digest.hexdigest()
 
     def announce_tensor(self, name: str, shape: tuple[int, ...], stored: GGMLQuantizationType) -> None:
         """To be called for each tensor before `write_head`, in the order in which they will be written."""
@@ -48,6 +61,32 @@ class GgufFile(gguf.GGUFWriter):
             head = self._pack("I", vtype) if add_vtype else b""
             return head + packed
         return super()._pack_val(val, vtype, add_vtype, sub_type)
+
+
+class _Digesting:
+    """A stream that is only written to, with the digest of what was: nobody has to read the file for it.
+
+    The digest takes longer than the writing, so it is taken at the same time.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="digest")
+        self.digest = hashlib.sha256()
+
+    def write(self, content: Any) -> int:
+        digested = self._thread.submit(self.digest.update, content)
+        try:
+            return self._stream.write(content)
+        finally:
+            digested.result()  # The caller may reuse what it passed.
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self._stream.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def stored_bytes(stored: GGMLQuantizationType, shape: tuple[int, ...]) -> int:

@@ -10,18 +10,18 @@ import hashlib
 import heapq
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
-import torch
 from pydantic import BaseModel, Field, ValidationError
-from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM
 
 from fragua_exporter.conversion.architectures.plan import ModelPlan
 from fragua_exporter.conversion.chat_template import ChatFormat
 from fragua_exporter.conversion.trained_tokenizer import TrainedTokenizer
 from fragua_platform.errors import InvalidData, Violation
+
+if TYPE_CHECKING:
+    import torch
 
 ROWS = 128
 ROW_TOKENS = 512
@@ -71,8 +71,11 @@ def measure_importance(
 
     `on_conversation` hears how many are done and may raise to stop.
     """
-    # Imported late: it takes seconds, and `fragua-gguf --no-verify` needs none of it.
+    # Imported late: they take seconds, and `fragua-gguf --no-verify` needs none of them.
+    import torch
     from peft import PeftModel
+    from safetensors.torch import save_file
+    from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
     model = PeftModel.from_pretrained(model, adapter).eval()

@@ -114,19 +114,16 @@ def _lay_out(job: JobDirectory, options: argparse.Namespace) -> None:
 
 
 def _export(job: JobDirectory, options: argparse.Namespace, reporter: Reporter) -> list[str]:
-    threads = prepare_libraries()
-    # Imported late: `--help` and a wrong path need no seconds, and torch reads the environment while it is imported.
-    import torch
+    _load_torch(options)
+    # Imported late: `--help` and a wrong path need no seconds.
     from transformers.utils import logging
 
     from fragua_exporter.conversion.checkout import find_converter
-    from fragua_exporter.conversion.export import prove, write_modelfile
     from fragua_exporter.conversion.memory import check_memory
     from fragua_exporter.conversion.preflight import check_disk, check_inputs
-    from fragua_exporter.conversion.products import convert_and_quantize, gguf_files
+    from fragua_exporter.conversion.products import convert_and_quantize, gguf_files, write_modelfile
     from fragua_exporter.conversion.steps import Steps
 
-    torch.set_num_threads(threads)
     logging.disable_progress_bar()  # Ours is there already.
     reporter.progress("preflight", 0, 1, "reading the base")
     preflight = check_inputs(job, find_converter(os.environ))
@@ -138,6 +135,8 @@ def _export(job: JobDirectory, options: argparse.Namespace, reporter: Reporter) 
         check_memory(preflight.plan)
     convert_and_quantize(job, preflight, steps, reporter)
     if not options.no_verify:
+        from fragua_exporter.conversion.export import prove
+
         prove(job, preflight, steps, reporter)
     write_modelfile(preflight, steps)
     file = gguf_files(preflight, steps)[options.quant]
@@ -149,6 +148,20 @@ def _export(job: JobDirectory, options: argparse.Namespace, reporter: Reporter) 
         options.modelfile.write_text(replace(modelfile, file=place).render(), "utf-8")
     file.replace(options.out)
     return [*_measured(entry), f"{options.out}: {entry['bytes']:,} bytes, sha256 {entry['sha256']}"]
+
+
+def _load_torch(options: argparse.Namespace) -> None:
+    """Only where it has work to do: it takes seconds and hundreds of megabytes."""
+    threads = prepare_libraries()
+    if options.adapter or not options.no_verify:
+        import torch
+
+        torch.set_num_threads(threads)
+    elif "torch" not in sys.modules:
+        # transformers imports it wherever it is installed, and its tokenizers need none of it. A module that is None
+        # counts as not installed.
+        sys.modules["torch"] = None  # type: ignore[assignment]
+        os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"
 
 
 def _measured(entry: dict[str, Any]) -> Iterator[str]:

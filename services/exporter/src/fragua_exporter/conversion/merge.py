@@ -21,6 +21,7 @@ from fragua_exporter.conversion.checkpoint import (
     read_headers,
     read_json,
     read_tensor,
+    widened,
 )
 from fragua_exporter.domain.export_spec import violations_of
 from fragua_platform.errors import InvalidData, InvalidInput, Violation
@@ -85,10 +86,10 @@ class Adapter:
     """By the name of the base tensor that each one changes."""
 
     def merge(self, name: str, blocks: Iterable[np.ndarray], transform: Transform = as_stored) -> Iterator[np.ndarray]:
-        """The rows of `blocks`, which are in 32 bits, with the update added where there is one.
+        """The rows of `blocks`, in 32 bits with the update added; as they are where there is none.
 
-        `transform` is what the rows of the whole tensor went through. Each block that comes out is overwritten by the
-        next.
+        `transform` is what the rows of the whole tensor went through. Each block that was changed is overwritten by the
+        next one.
         """
         update = self.updates.get(name)
         if update is None:
@@ -97,7 +98,7 @@ class Adapter:
         b = transform(update.b)
         merged = np.empty((0, 0), np.float32)
         start = 0
-        for block in blocks:
+        for block in widened(blocks):
             end = start + len(block)
             # A last block of few rows is multiplied together with rows before it: see FEWEST_ROWS.
             first = max(0, min(start, end - FEWEST_ROWS))

@@ -14,8 +14,8 @@ from fragua_exporter.conversion.checkpoint import Checkpoint, open_checkpoint
 from fragua_exporter.conversion.importance import Conversation, load_conversations
 from fragua_exporter.conversion.merge import NO_ADAPTER, Adapter, load_adapter
 from fragua_exporter.conversion.merged_model import merged_size
+from fragua_exporter.conversion.probe import Ends, Probe, make_probe
 from fragua_exporter.conversion.quantize import BLOCK_TYPES, largest_size
-from fragua_exporter.conversion.reference import Ends, Probe, make_probe
 from fragua_exporter.conversion.task import Task, load_task
 from fragua_exporter.conversion.trained_tokenizer import TrainedTokenizer
 from fragua_exporter.conversion.vocabulary import Vocabulary, load_vocabulary

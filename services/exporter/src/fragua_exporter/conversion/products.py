@@ -14,6 +14,7 @@ from fragua_exporter.conversion.checkout import convert_in_checkout
 from fragua_exporter.conversion.importance import measure_importance
 from fragua_exporter.conversion.merge import Adapter
 from fragua_exporter.conversion.merged_model import write_merged_model
+from fragua_exporter.conversion.modelfile import make_modelfile
 from fragua_exporter.conversion.preflight import Preflight
 from fragua_exporter.conversion.quantize import BLOCK_TYPES, fallbacks, quantize
 from fragua_exporter.conversion.steps import Effort, Steps
@@ -96,9 +97,10 @@ def convert_and_quantize(job: JobDirectory, preflight: Preflight, steps: Steps, 
         wanted[Quantization.F16] = source
     missing = {quantization: file for quantization, file in wanted.items() if not steps.find(file)}
     if missing:
-        convert(preflight, missing, reporter)
+        digests = convert(preflight, missing, reporter)
         for quantization, file in missing.items():
-            steps.finish(file, fallback_tensors=_fallbacks(preflight, quantization, file))
+            fallback_tensors = _fallbacks(preflight, quantization, file)
+            steps.finish(file, sha256=digests.get(quantization), fallback_tensors=fallback_tensors)
         steps.reach_milestone()
     importance = _importance(job, preflight, steps, reporter) if to_quantize else None
     threads = prepare_libraries()
@@ -125,8 +127,11 @@ def convert(
     reporter: Reporter,
     adapter: Adapter | None = None,
     phase: str = "converting",
-) -> None:
-    """Write these files in one pass over the base, with the export's adapter unless another is given."""
+) -> dict[Quantization, str]:
+    """Write these files in one pass over the base, with the export's adapter unless another is given.
+
+    Returns the digest of each that was seen while it was written.
+    """
     merged = adapter or preflight.adapter
     on_tensor = _tensors(preflight, phase, reporter)
     if preflight.plan.converter is not None:
@@ -140,7 +145,7 @@ def convert(
             on_tensor,
             lambda: stop_if_asked(reporter),
         )
-        return
+        return {}
 
     def write_metadata(writer: gguf.GGUFWriter) -> None:
         # Not as general.name: llama.cpp treats special tokens otherwise in models whose name holds "phi3".
@@ -149,7 +154,7 @@ def convert(
         # Ollama and llama.cpp end an answer on `eot` even where the tokenizer's `eos` is another token.
         writer.add_eot_token_id(preflight.ends.end_of_turn)
 
-    write_gguf_files(
+    return write_gguf_files(
         files,
         preflight.plan,
         preflight.checkpoint,
@@ -158,6 +163,16 @@ def convert(
         write_metadata,
         on_tensor,
     )
+
+
+def write_modelfile(preflight: Preflight, steps: Steps) -> None:
+    spec = preflight.spec
+    if spec.quantizations:
+        file = steps.directory / "Modelfile"
+        first = spec.file_name(spec.quantizations[0])
+        modelfile = make_modelfile(first, preflight.chat, spec, preflight.plan.context_length)
+        file.write_text(modelfile.render(), "utf-8")
+        steps.finish(file)
 
 
 def stop_if_asked(reporter: Reporter) -> None:

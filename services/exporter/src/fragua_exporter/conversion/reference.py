@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from fragua_exporter.conversion.answering import answer_in_transformers
 from fragua_exporter.conversion.chat_template import CONVERSATIONS, ChatFormat, Message, SystemPrompt
+from fragua_exporter.conversion.probe import Ends, Probe
 from fragua_exporter.conversion.task import Score, Task, score
 from fragua_exporter.conversion.trained_tokenizer import TrainedTokenizer
-from fragua_platform.errors import InvalidInput, Violation
 
 PARITY_TEXTS = (
     "La cigüeña voló según el año; el niño pequeño comió piña mañana.",
@@ -31,27 +32,6 @@ PARITY_TEXTS = (
 
 PARITY_POSITIONS = 256
 """Enough tokens for a stable mean; each costs one row of logits, and both sides keep them all in memory."""
-
-
-@dataclass(frozen=True)
-class Probe:
-    """The question that every file is asked, in the words of the model's own template."""
-
-    prompt: str
-    token_ids: tuple[int, ...]
-    max_tokens: int
-
-
-@dataclass(frozen=True)
-class Ends:
-    """What ends an answer."""
-
-    end_of_turn: int
-    """The token with which it should."""
-    tokens: tuple[int, ...]
-    """Every token with which one may: those of other turns and of the text's end besides."""
-    texts: tuple[str, ...]
-    """The family's stops, which no answer may hold. Some are several tokens, as `[INST]` in the first Mistrals."""
 
 
 @dataclass(frozen=True)
@@ -71,23 +51,6 @@ class Reference:
     task_score: Score | None
 
 
-def make_probe(
-    tokenizer: TrainedTokenizer, chat: ChatFormat, system_prompt: str, question: str, max_tokens: int
-) -> Probe:
-    """The question through the Modelfile's TEMPLATE; refused when the model's own template would ask it otherwise."""
-    system_prompt = chat.as_shown(system_prompt)
-    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    messages = [*system, {"role": "user", "content": chat.as_shown(question)}]
-    prompt = chat.render(messages)
-    if not (system and chat.system_prompt is SystemPrompt.NEVER) and prompt != tokenizer.render(messages):
-        raise InvalidInput(
-            "the base's chat template changes the system prompt or the probe in a way that Ollama's cannot",
-            violations=[Violation("probe_prompt", f"it prints {tokenizer.render(messages)[:400]!r}")],
-            reason="UNSUPPORTED_CHAT_TEMPLATE",
-        )
-    return Probe(prompt, tokenizer.encode(prompt), max_tokens)
-
-
 def run_reference(
     base: Path,
     adapter: Path | None,
@@ -98,9 +61,6 @@ def run_reference(
     ends: Ends,
     context_length: int,
 ) -> Reference:
-    # Imported late: it takes seconds, and `fragua-gguf --no-verify` needs none of it.
-    from peft import PeftModel
-
     conversation = tokenizer.render([{"role": "user", "content": "\n".join(PARITY_TEXTS)}])
     # Each inside of a turn, as the model is asked: some tokenizers put a space before bare text, which llama.cpp does
     # not, or does behind every special token.

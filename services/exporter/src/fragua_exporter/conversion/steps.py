@@ -124,9 +124,11 @@ class Steps:
             for name, entry in sorted(self._files.items())
         }
 
-    def finish(self, file: Path, effort: Effort = Effort.COPYING, **facts: Any) -> FinishedFile:
-        """To be called when the file is whole."""
-        name, sha256 = self._name(file), digest_of(file)
+    def finish(
+        self, file: Path, effort: Effort = Effort.COPYING, sha256: str | None = None, **facts: Any
+    ) -> FinishedFile:
+        """To be called when the file is whole. Whoever wrote it may know its digest already."""
+        name, sha256 = self._name(file), sha256 or digest_of(file)
         former = self._remembered.pop(name, None)
         if former is not None and former.sha256 == sha256:
             facts = former.facts | facts

@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 
 from fragua_exporter.conversion.chat_template import Message
 from fragua_platform.errors import InvalidData, InvalidInput
+from fragua_platform.foreign_code import CHAT_TEMPLATE
 
 TEMPLATE_DATE = "26 Jul 2024"
 """Llama 3's templates print today's date unless told otherwise. A Modelfile is read on another day, and the same inputs
@@ -52,9 +53,11 @@ class TrainedTokenizer:
         return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def render(self, messages: Sequence[Message]) -> str:
-        return str(
-            self._tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=True, date_string=TEMPLATE_DATE
+        return CHAT_TEMPLATE.run(
+            lambda: str(
+                self._tokenizer.apply_chat_template(
+                    list(messages), tokenize=False, add_generation_prompt=True, date_string=TEMPLATE_DATE
+                )
             )
         )
 

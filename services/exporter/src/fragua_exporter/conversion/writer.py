@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -15,8 +15,8 @@ import numpy as np
 from gguf import GGMLQuantizationType, LlamaFileType
 
 from fragua_exporter.conversion.architectures.plan import ModelPlan, TensorPlan, as_stored
-from fragua_exporter.conversion.checkpoint import Checkpoint, rows_of_a_block, widened
-from fragua_exporter.conversion.encoding import encoder
+from fragua_exporter.conversion.checkpoint import Checkpoint, rows_of_a_block
+from fragua_exporter.conversion.encoding import Encoders, largest_magnitude
 from fragua_exporter.conversion.gguf_file import GgufFile, stored_bytes
 from fragua_exporter.conversion.merge import Adapter
 from fragua_exporter.conversion.vocabulary import Vocabulary
@@ -60,9 +60,12 @@ def write_gguf_files(
     vocabulary: Vocabulary,
     write_metadata: WriteMetadata,
     on_tensor: Callable[[int], None],
-) -> None:
-    """Merge and write every planned tensor; `on_tensor` hears how many are done and may raise to stop."""
-    encoder_of = cache(encoder)
+) -> dict[Quantization, str]:
+    """Merge and write every planned tensor; returns the sha256 of each file, as it was written.
+
+    `on_tensor` hears how many are done and may raise to stop.
+    """
+    encode = Encoders()
     with full_disk_is_named(), ExitStack() as stack:
         outputs = {quantization: GgufFile(path, plan.gguf_architecture) for quantization, path in files.items()}
         for quantization, output in outputs.items():
@@ -80,16 +83,19 @@ def write_gguf_files(
                 disk.do(output.begin_tensor)
             for rows in merged_rows(tensor, checkpoint, adapter):
                 check_range(tensor.source, rows, GGMLQuantizationType.F16 in types.values())
-                encoded = {stored: encoder_of(stored)(rows) for stored in set(types.values())}
-                disk.do(partial(_append, outputs, types, encoded))
+                disk.do(partial(_append, outputs, types, encode(rows, set(types.values()))))
             on_tensor(done)
         disk.wait()
         for output in outputs.values():
             output.finish()
+        return {quantization: output.sha256 for quantization, output in outputs.items()}
 
 
 def merged_rows(tensor: TensorPlan, checkpoint: Checkpoint, adapter: Adapter) -> Iterator[np.ndarray]:
-    """The tensor in llama.cpp's layout and in 32 bits, block by block; each block is overwritten by the next."""
+    """The tensor in llama.cpp's layout, block by block; each block is overwritten by the next but one.
+
+    In 32 bits where the adapter changes it, as the base stores it where not.
+    """
     if len(tensor.shape) == 1:
         return iter([tensor.transform(checkpoint.read(tensor.source))])
     if tensor.transform is as_stored:
@@ -98,7 +104,7 @@ def merged_rows(tensor: TensorPlan, checkpoint: Checkpoint, adapter: Adapter) ->
     reordered = tensor.transform(checkpoint.read_stored(tensor.source))
     step = rows_of_a_block(tensor.shape[-1])
     blocks = (reordered[start : start + step] for start in range(0, len(reordered), step))
-    return adapter.merge(tensor.source, widened(blocks), tensor.transform)
+    return adapter.merge(tensor.source, blocks, tensor.transform)
 
 
 def _append(
@@ -155,7 +161,7 @@ def _write_head(
 
 def check_range(name: str, rows: np.ndarray, narrow: bool) -> None:
     """Refuse what is not a number and, if it is to be written in 16-bit floats, what these cannot hold."""
-    largest = max(-float(rows.min()), float(rows.max()))
+    largest = largest_magnitude(rows)
     if not np.isfinite(largest):
         raise InvalidData(f"{name} holds NaN or infinity after the merge: the base is damaged or the training diverged")
     if narrow and largest > _LARGEST_F16:

@@ -15,6 +15,8 @@ from typing import Final
 
 from transformers import PreTrainedTokenizerBase
 
+from fragua_platform.foreign_code import CHAT_TEMPLATE
+
 TEMPLATE_DATE: Final = datetime(2024, 7, 26)
 _CLOCK: Final = re.compile(r"""strftime_now\(\s*(["'])(?P<form>[^"']*)\1\s*\)""")
 
@@ -23,13 +25,15 @@ def render_chat(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, str]], *, open_answer: bool = False
 ) -> str:
     """The text of `messages`; with `open_answer` up to where the model goes on by itself."""
-    return str(
-        tokenizer.apply_chat_template(
-            list(messages),
-            chat_template=_with_date(str(tokenizer.get_chat_template())),
-            tokenize=False,
-            add_generation_prompt=open_answer,
-            date_string=f"{TEMPLATE_DATE:%d %b %Y}",  # Llama's name for it
+    return CHAT_TEMPLATE.run(
+        lambda: str(
+            tokenizer.apply_chat_template(
+                list(messages),
+                chat_template=_with_date(str(tokenizer.get_chat_template())),
+                tokenize=False,
+                add_generation_prompt=open_answer,
+                date_string=f"{TEMPLATE_DATE:%d %b %Y}",  # Llama's name for it
+            )
         )
     )
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from fragua_dataset.domain.synthesis_spec import Generator as GeneratorSpec
 from fragua_dataset.synthesis.generators.port import Answer, Chat, Unanswered
 from fragua_platform.errors import InvalidInput
+from fragua_platform.foreign_code import CHAT_TEMPLATE
 from fragua_platform.jobs.engine import prepare_libraries
 
 _MAX_TOKENS: Final = 2048
@@ -52,9 +53,10 @@ class LocalAdapter:
 
     def answer(self, chat: Chat, seed: int, deadline: float) -> Answer:
         torch = self._torch
-        asked = self._tokenizer.apply_chat_template(
-            list(chat), add_generation_prompt=True, return_tensors="pt", return_dict=True
-        ).to(self._model.device)
+        text = CHAT_TEMPLATE.run(
+            lambda: self._tokenizer.apply_chat_template(list(chat), add_generation_prompt=True, tokenize=False)
+        )
+        asked = self._tokenizer(text, add_special_tokens=False, return_tensors="pt").to(self._model.device)
         length = int(asked["input_ids"].shape[1])
         room = min(self._max_tokens, self._context - length)
         if room < 1:

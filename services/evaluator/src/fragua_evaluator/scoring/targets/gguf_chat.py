@@ -13,6 +13,7 @@ from fragua_evaluator.domain.arm import Message, Role
 from fragua_evaluator.scoring.targets.gguf_model import GgufFile
 from fragua_evaluator.scoring.targets.template_digest import template_digest
 from fragua_platform.errors import InvalidData, InvalidInput
+from fragua_platform.foreign_code import CHAT_TEMPLATE
 
 _TEMPLATE_DAY: Final = datetime.date(2024, 7, 26)
 TEMPLATE_DATE: Final = "26 Jul 2024"
@@ -50,7 +51,8 @@ class GgufChat:
         self._file = file
         self.prints_a_date = "strftime_now" in template or "date_string" in template
         try:
-            self._formatter = _Formatter(template, eos_token=file.end, bos_token=file.begin)
+            # Jinja computes what is constant when it reads a template.
+            self._formatter = CHAT_TEMPLATE.run(lambda: _Formatter(template, eos_token=file.end, bos_token=file.begin))
             end_of_turn = self._written_after_an_answer()
         except Exception as objection:  # A template is foreign code and raises whatever it likes.
             raise InvalidInput(
@@ -105,7 +107,7 @@ class GgufChat:
     def _formatted(self, messages: Sequence[Message], *, opens_answer: bool) -> str:
         self._formatter.add_generation_prompt = opens_answer
         turns: Any = [{"role": message.role.value, "content": message.content} for message in messages]
-        return self._formatter(messages=turns, date_string=TEMPLATE_DATE).prompt
+        return CHAT_TEMPLATE.run(lambda: self._formatter(messages=turns, date_string=TEMPLATE_DATE).prompt)
 
 
 def _continue(before: tuple[int, ...], whole: tuple[int, ...]) -> Continuation:

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBas
 from fragua_evaluator.domain.arm import Message, Role
 from fragua_evaluator.scoring.targets.template_digest import template_digest
 from fragua_platform.errors import InvalidData, InvalidInput
+from fragua_platform.foreign_code import CHAT_TEMPLATE
 
 TEMPLATE_DATE = "26 Jul 2024"
 """Llama 3's templates print today's date unless told otherwise. Training, evaluation and export have to agree on it, and
@@ -169,12 +170,14 @@ def _end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 def _apply(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], *, opens_answer: bool) -> str:
     template = str(tokenizer.get_chat_template())
-    return str(
-        tokenizer.apply_chat_template(
-            turns,
-            chat_template=_CLOCK + template if "strftime_now" in template else template,
-            tokenize=False,
-            add_generation_prompt=opens_answer,
-            date_string=TEMPLATE_DATE,
+    return CHAT_TEMPLATE.run(
+        lambda: str(
+            tokenizer.apply_chat_template(
+                turns,
+                chat_template=_CLOCK + template if "strftime_now" in template else template,
+                tokenize=False,
+                add_generation_prompt=opens_answer,
+                date_string=TEMPLATE_DATE,
+            )
         )
     )
