@@ -108,7 +108,7 @@ def _demonstrations(file: Path) -> list[arm_pb2.Demonstration]:
         try:
             row = json.loads(line)
             shown.append(arm_pb2.Demonstration(question=row["question"], answer=row["answer"]))
-        except (ValueError, KeyError, TypeError) as broken:
+        except (ValueError, RecursionError, KeyError, TypeError) as broken:
             problem = "expected JSON lines of `question` and `answer`, both texts"
             raise InvalidInput(f"{file} line {number}: {problem}") from broken
     return shown

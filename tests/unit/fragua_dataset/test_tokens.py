@@ -219,6 +219,7 @@ def test_the_template_is_the_one_that_transformers_takes(place_template: Any, tm
         ("tokenizer.json", '{"version": "1.0"}', "tokenizer.json cannot be read"),
         ("tokenizer_config.json", None, "tokenizer 'base' has no chat template"),
         ("tokenizer_config.json", "{", "tokenizer_config.json is no JSON"),
+        ("tokenizer_config.json", "[" * 100_000, "tokenizer_config.json is no JSON"),
         ("tokenizer_config.json", "[]", "tokenizer_config.json is not an object"),
         ("tokenizer_config.json", '{"chat_template": [{"name": "rag", "template": "a"}]}', "has no chat template"),
         ("chat_template.jinja", "\n{% for %}", "line 2 of its chat template cannot be read"),

@@ -16,7 +16,7 @@ from fragua_platform.database import Database
 from fragua_platform.errors import InvalidInput
 from fragua_trainer.adapters.registry import Registry
 from fragua_trainer.adapters.tables import metadata
-from fragua_trainer.base_models import BaseModels, FileAnnounced
+from fragua_trainer.base_models import BaseModels, FileAnnounced, _check_folder
 
 RECEIVE_AND_DIE = """
 import asyncio, os, signal, sys
@@ -56,3 +56,15 @@ def _receive_and_die(uploads: Path) -> None:
 async def _too_short() -> AsyncIterator[FileAnnounced | bytes]:
     yield FileAnnounced("config.json", 8, "0" * 64)
     yield b"{}"
+
+
+@pytest.mark.parametrize("configuration", ["[]", "{", "[" * 100_000, '{"architectures": []}'])
+def test_a_configuration_that_names_no_model_is_told(configuration: str, tmp_path: Path) -> None:
+    for name in ("model.safetensors", "tokenizer.json"):
+        (tmp_path / name).touch()
+    (tmp_path / "config.json").write_text(configuration, "utf-8")
+    with pytest.raises(InvalidInput) as refused:
+        _check_folder(tmp_path)
+    assert [violation.description for violation in refused.value.violations] == [
+        "config.json is not a model configuration: it names no model_type"
+    ]

@@ -175,7 +175,7 @@ def _check_folder(folder: Path) -> str:
         architecture = str(json.loads((folder / "config.json").read_bytes())["model_type"])
     except FileNotFoundError:
         problems.append(Violation("files", "no config.json: save the model with save_pretrained"))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         problems.append(Violation("files", "config.json is not a model configuration: it names no model_type"))
     if problems:
         raise InvalidInput("not a complete base model", violations=problems, reason="INCOMPLETE_BASE_MODEL")

@@ -167,7 +167,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         return {}
     try:
         config = json.loads(path.read_bytes())
-    except ValueError as broken:
+    except (ValueError, RecursionError) as broken:
         raise InvalidInput(f"tokenizer {folder.name!r}: tokenizer_config.json is no JSON: {broken}") from broken
     if not isinstance(config, dict):
         raise InvalidInput(f"tokenizer {folder.name!r}: tokenizer_config.json is not an object")

@@ -25,7 +25,7 @@ def check_warm_start(directory: Path, lora: LoraSpec, targets: dict[str, int], b
         raise InvalidInput(
             f"warm_start: inputs/adapter has no {missing.filename}: it must be a PEFT adapter"
         ) from missing
-    except ValueError as broken:
+    except (ValueError, RecursionError) as broken:
         raise Corrupted(f"warm_start: {CONFIG_FILE} is not JSON: {broken}") from broken
     if not (directory / WEIGHTS_FILE).is_file():
         raise InvalidInput(f"warm_start: inputs/adapter has no {WEIGHTS_FILE}; other formats are refused")
