@@ -20,7 +20,7 @@ from fragua_trainer.training.batch import Example
 from fragua_trainer.training.cross_entropy import summed_cross_entropy
 from fragua_trainer.training.elementwise import gate, normalize, rotate
 from fragua_trainer.training.packing import Pack
-from fragua_trainer.training.products import Products, faster_library
+from fragua_trainer.training.products import Library, Products, faster_library
 from fragua_trainer.training.projection import join
 
 ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3", "phi3"})
@@ -50,6 +50,8 @@ class PackedDecoder:
         # Example by example, because noise on embeddings is measured by the length of the row that they come in.
         rows = pack.tokens.split([length for length in (pack.shared, *pack.lengths) if length])
         hidden = torch.cat([self._backbone.embed_tokens(row[None])[0] for row in rows])
+        if self.products.library is Library.WIDENED:
+            hidden = hidden.float()  # what is computed from it follows
         cosines, sines = self._backbone.rotary_emb(hidden, pack.positions[None])
         for layer in self._layers:
             # What comes after the last attention is needed only where something is predicted.
