@@ -22,7 +22,8 @@ GFLOP_PER_SECOND = Metric("GFLOP per CPU-second", more_is_better=True)
 
 # The base of make_fine_tune.py.
 HIDDEN, LAYERS, FEED_FORWARD = 512, 8, 2048
-LAYER_WEIGHTS = HIDDEN * (2 * HIDDEN + 2 * HIDDEN // 2 + 3 * FEED_FORWARD)
+BEFORE_ATTENTION = HIDDEN * (HIDDEN + 2 * HIDDEN // 2)
+AFTER_ATTENTION = HIDDEN * (HIDDEN + 3 * FEED_FORWARD)
 
 PEERS = {
     "trl-default": ("trl", "8"),
@@ -78,12 +79,15 @@ def against_products(vocabulary: int, precision: str, folder: Path, quick: bool)
 
 def needed_operations(rows: list[dict[str, Any]], vocabulary: int) -> float:
     """Of one pass over the rows, when nothing is computed that LoRA's gradient does not need: each frozen matrix once
-    forward and once back, the head only where a token is supervised, attention only to earlier tokens. What the adapter
-    itself takes is left out."""
+    forward and once back, but for the first layer's input, which has no gradient; the head, and the last layer after its
+    attention, only where a token is supervised; attention only to earlier tokens. What the adapter itself takes is left
+    out."""
     tokens = sum(len(row["tokens"]) for row in rows)
     supervised = tokens - sum(row["prompt"] for row in rows)
     attention = sum(LAYERS * 3 * 4 * HIDDEN * len(row["tokens"]) ** 2 / 2 for row in rows)
-    return 4 * (LAYERS * LAYER_WEIGHTS * tokens + vocabulary * HIDDEN * supervised) + attention
+    before = (4 * LAYERS - 2) * BEFORE_ATTENTION * tokens
+    after = 4 * AFTER_ATTENTION * ((LAYERS - 1) * tokens + supervised)
+    return before + after + 4 * vocabulary * HIDDEN * supervised + attention
 
 
 def _make_work(vocabulary: int, folder: Path, quick: bool) -> None:

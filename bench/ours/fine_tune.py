@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM
 from fragua_trainer.domain.training_spec import LoraSpec, Precision, ScheduleSpec
 from fragua_trainer.training.adapter import attach_lora, match_targets
 from fragua_trainer.training.batch import IGNORED, Example
+from fragua_trainer.training.freed_memory import keep_freed_memory
 from fragua_trainer.training.hardware import weights_type
 from fragua_trainer.training.loop import take_step
 from fragua_trainer.training.run import Run
@@ -42,6 +43,7 @@ def start(directory: Path, precision: Precision) -> Run:
 def main() -> None:
     precision, folder = Precision(sys.argv[1]), Path(sys.argv[2])
     torch.set_num_threads(1)
+    keep_freed_memory()
     rows = rows_of(folder / "rows.json")
     run = start(folder / "base", precision)
     steps = []

@@ -128,9 +128,13 @@ def test_packed_rows_have_the_loss_and_gradient_of_rows_side_by_side(architectur
     hold_against_plain(new_run(adapted(config)), new_run(adapted(config)), 1e-4)
 
 
-def test_bf16_comes_as_near_to_the_exact_loss_and_gradient_as_plain_bf16() -> None:
+@pytest.mark.parametrize("library", [Library.TORCH, Library.WIDENED])
+@pytest.mark.parametrize("dora", [False, True])
+def test_bf16_comes_as_near_to_the_exact_loss_and_gradient_as_plain_bf16(library: Library, dora: bool) -> None:
     def of_usual_weights(dtype: torch.dtype) -> PeftModel:
-        model = adapted(LlamaConfig(**SHAPE | {"hidden_size": 256}), torch.bfloat16, strong=False).to(dtype)
+        model = adapted(LlamaConfig(**SHAPE | {"hidden_size": 256}), torch.bfloat16, strong=False, use_dora=dora).to(
+            dtype
+        )
         for _, parameter in trainable_parameters(model):
             parameter.data = parameter.data.float()
         return model
@@ -138,6 +142,7 @@ def test_bf16_comes_as_near_to_the_exact_loss_and_gradient_as_plain_bf16() -> No
     packed, plain = (new_run(of_usual_weights(torch.bfloat16), Precision.BF16) for _ in range(2))
     exact = new_run(of_usual_weights(torch.float32))
     assert packed.decoder is not None
+    packed.decoder.products.library = library
     plain.decoder = exact.decoder = None
     results = {
         name: loss_and_gradient(run, EXAMPLES) for name, run in (("packed", packed), ("plain", plain), ("exact", exact))

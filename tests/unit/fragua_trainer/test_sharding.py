@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from fragua_platform.errors import InvalidInput
 from fragua_trainer.domain.training_spec import Precision, Quantization, Substitution, TrainingSpec
@@ -39,8 +40,10 @@ def test_a_process_needs_its_part_of_the_layers_and_two_of_them_whole(tmp_path: 
     layer = sum(weight.numel() for weight in decoder_layers(model)[0].parameters())
     beside = sum(weight.numel() for weight in model.parameters()) - 8 * layer
 
+    cpu = torch.device("cpu")
+
     def needed(shards: int) -> int:
-        return memory_needed(model, TrainingSpec(), Quantization.AUTO, Precision.FP32, 0, 64, True, shards)
+        return memory_needed(model, TrainingSpec(), Quantization.AUTO, Precision.FP32, 0, 64, True, cpu, shards)
 
     held = 4 * ((8 * layer + beside) / 4 + 2 * layer + beside)
     assert needed(1) - needed(4) == pytest.approx(4 * (8 * layer + beside) - held, abs=2)

@@ -20,7 +20,7 @@ from fragua_trainer.training.batch import Example
 from fragua_trainer.training.cross_entropy import summed_cross_entropy
 from fragua_trainer.training.elementwise import gate, normalize, rotate
 from fragua_trainer.training.packing import Pack
-from fragua_trainer.training.products import Products, faster_library
+from fragua_trainer.training.products import Library, Products, faster_library
 from fragua_trainer.training.projection import join
 
 ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3", "phi3"})
@@ -50,14 +50,18 @@ class PackedDecoder:
         # Example by example, because noise on embeddings is measured by the length of the row that they come in.
         rows = pack.tokens.split([length for length in (pack.shared, *pack.lengths) if length])
         hidden = torch.cat([self._backbone.embed_tokens(row[None])[0] for row in rows])
+        if self.products.library is Library.WIDENED:
+            hidden = hidden.float()  # what is computed from it follows
         cosines, sines = self._backbone.rotary_emb(hidden, pack.positions[None])
         for layer in self._layers:
-            arguments = (hidden, cosines[0, :, None], sines[0, :, None], pack.shared, pack.lengths, training)
+            # What comes after the last attention is needed only where something is predicted.
+            needed = pack.predicting if layer is self._layers[-1] else None
+            arguments = (hidden, cosines[0, :, None], sines[0, :, None], pack.shared, pack.lengths, needed, training)
             if training and self._backbone.gradient_checkpointing:
                 hidden = checkpoint(layer, *arguments, use_reentrant=False)
             else:
                 hidden = layer(*arguments)
-        supervised = normalize(hidden[pack.predicting], self._backbone.norm)
+        supervised = normalize(hidden, self._backbone.norm)
         return summed_cross_entropy(supervised, self._head, pack.targets, self.products)
 
 
@@ -83,8 +87,10 @@ class _Layer:
         sines: torch.Tensor,
         shared: int,
         lengths: tuple[int, ...],
+        needed: torch.Tensor | None,
         training: bool,
     ) -> torch.Tensor:
+        """The hidden states of all tokens, or of those at the places `needed`."""
         normed = normalize(hidden, self._layer.input_layernorm)
         joined = self._query_key_value(normed, training)
         widths = (self._query_width, self._key_width, self._key_width)
@@ -93,6 +99,8 @@ class _Layer:
             queries, keys = normalize(queries, self._query_norm), normalize(keys, self._key_norm)
         queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
         attended = attend(queries, keys, values, shared, lengths, self._scale).flatten(1)
+        if needed is not None:
+            hidden, attended = hidden.index_select(0, needed), attended.index_select(0, needed)
         hidden = hidden + self._attended(attended, training)
         normed = normalize(hidden, self._layer.post_attention_layernorm)
         return hidden + self._down(gate(self._gate_and_up(normed, training)), training)

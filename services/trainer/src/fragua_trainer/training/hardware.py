@@ -26,12 +26,17 @@ def choose_precision(asked: Precision, device: torch.device, base: Path) -> Prec
     """`auto` is bf16 where the hardware computes it natively and the base is large enough to gain from it."""
     if asked is not Precision.AUTO:
         return asked
-    if device.type == "cuda":
-        return Precision.BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else Precision.FP32
     weight_bytes = sum(file.stat().st_size for file in base.glob("*.safetensors"))
+    large_enough = device.type == "cuda" or weight_bytes >= SMALL_BASE_BYTES
+    return Precision.BF16 if computes_bf16(device) and large_enough else Precision.FP32
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether it has instructions for that."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()
-    computes_bf16 = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return Precision.BF16 if computes_bf16 and weight_bytes >= SMALL_BASE_BYTES else Precision.FP32
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def weights_type(precision: Precision) -> torch.dtype:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from fragua_platform.errors import LimitExceeded
 from fragua_trainer.domain.training_spec import LoraSpec, Optimizer, Precision, Quantization, TrainingSpec
+from fragua_trainer.training.hardware import computes_bf16
 from fragua_trainer.training.packing import PACK_TOKENS
 from fragua_trainer.training.sharding import decoder_layers
 
@@ -38,6 +40,7 @@ def memory_needed(
     trainable: int,
     longest_row: int,
     checkpointing: bool,
+    device: torch.device,
     shards: int = 1,
 ) -> int:
     """Bytes of the base, the adapter with its optimizer, and what a step keeps for the way back.
@@ -64,7 +67,9 @@ def memory_needed(
         if checkpointing
         else config.num_hidden_layers * per_layer
     )
-    return int(_LIBRARIES_BYTES + base + adapter + tokens * kept * width)
+    # Without instructions for bf16 the steps may compute in fp32: products.py.
+    kept_width = width if computes_bf16(device) else 4
+    return int(_LIBRARIES_BYTES + base + adapter + tokens * kept * kept_width)
 
 
 def disk_needed(spec: TrainingSpec, trainable: int) -> int:

@@ -117,7 +117,7 @@ def prepare(
 
     def memory(checkpointing: bool) -> int:
         return memory_needed(
-            layers, spec, quantization.quantization, precision, trainable, longest, checkpointing, shards
+            layers, spec, quantization.quantization, precision, trainable, longest, checkpointing, device, shards
         )
 
     there = available_memory(device)

@@ -33,9 +33,11 @@ class SeparateLayers:
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         self._layers = layers
+        self._bf16 = any(parameter.dtype == torch.bfloat16 for layer in layers for parameter in layer.parameters())
 
     def __call__(self, inputs: torch.Tensor, training: bool) -> torch.Tensor:
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=inputs.dtype == torch.bfloat16):
+        short = self._bf16 or inputs.dtype == torch.bfloat16
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=short):
             return torch.cat([layer(inputs[None])[0] for layer in self._layers], dim=-1).to(inputs.dtype)
 
 

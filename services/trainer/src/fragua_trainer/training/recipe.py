@@ -22,6 +22,7 @@ from fragua_trainer.training.checkpoint import Checkpoints
 from fragua_trainer.training.diagnosis import overfitting, suspicion
 from fragua_trainer.training.early_stopping import Ending, Stopping, take_best
 from fragua_trainer.training.exam import Exam
+from fragua_trainer.training.freed_memory import keep_freed_memory
 from fragua_trainer.training.hardware import choose_device
 from fragua_trainer.training.journal import Journal
 from fragua_trainer.training.loop import train
@@ -36,6 +37,7 @@ from fragua_trainer.training.run import RunState
 def run(spec: TrainingSpec, job: JobDirectory, reporter: Reporter, threads: int) -> None:
     """Train an adapter for `inputs/base` on `inputs/dataset` and leave it in `outputs/`."""
     torch.set_num_threads(threads)
+    keep_freed_memory()
     disable_progress_bar()
     ranks = join_ranks()
     if ranks.count > 1:
