@@ -181,7 +181,10 @@ def test_needed_operations_leave_out_what_the_gradient_of_lora_does_not_need(
         return operations
 
     # Four operations per weight: a product forward and one back, but none for the gradients of frozen weights.
-    assert needed(300, 100) - needed(300, 101) == 4 * 1000 * 512
+    before_attention, after_attention = 512 * (512 + 256 + 256), 512 * 512 + 3 * 512 * 2048
+    # A token that nothing predicts needs no head, and nothing behind the attention of the last layer.
+    assert needed(300, 100) - needed(300, 101) == 4 * (1000 * 512 + after_attention)
     layers = needed(300, 300)
     attention = 8 * 3 * 4 * 512 * 300**2 / 2
-    assert layers == 4 * 8 * (512 * (512 + 512 + 256 + 256) + 3 * 512 * 2048) * 300 + attention
+    # The input of the first layer has no gradient.
+    assert layers == 300 * ((4 * 8 - 2) * before_attention + 4 * 7 * after_attention) + attention
