@@ -353,7 +353,9 @@ def test_questions_without_room_are_refused_together_and_by_name(llama: Path) ->
         Question("suite/long", "suite", "long", 0, asked(0), 500, 0),
         TextQuestion("suite/text", long, "sí"),
     ]
-    with pytest.raises(InvalidData, match=r"suite/long takes .* tokens, 12 of the model's 512 are free") as refused:
+    with pytest.raises(
+        InvalidData, match=r"suite/long takes .* tokens and 500 for its answer; the model has 512"
+    ) as refused:
         arm.refuse_unfit([*questions(), *unfit])
     assert refused.value.reason == "PROMPT_TOO_LONG"
     assert [violation.field for violation in refused.value.violations] == ["suite/long", "suite/text"]

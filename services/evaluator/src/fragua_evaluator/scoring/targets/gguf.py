@@ -21,6 +21,7 @@ from fragua_evaluator.scoring.targets.gguf_speaker import Speaker
 from fragua_evaluator.scoring.targets.gguf_weighing import MOST_TOGETHER, cells_of, weigh
 from fragua_evaluator.scoring.targets.port import ChoiceQuestion, Identity, Question, StopRequested, TextQuestion
 from fragua_evaluator.scoring.targets.remote import failed
+from fragua_evaluator.scoring.targets.room import lack_of_room
 from fragua_platform.errors import InvalidData, Violation
 from fragua_platform.jobs.engine import prepare_libraries
 
@@ -178,10 +179,8 @@ class GgufTarget:
         lengths = [len(tokens) for tokens in self._texts(question)]
         if min(lengths) == 0:
             return "the chat template makes an empty prompt of it"
-        free = self._file.context_length - (question.max_new_tokens if isinstance(question, Question) else 0)
-        if max(lengths) <= free:
-            return ""
-        return f"takes {max(lengths)} tokens, {free} of the model's {self._file.context_length} are free"
+        answer = question.max_new_tokens if isinstance(question, Question) else 0
+        return lack_of_room(max(lengths), answer, self._file.context_length)
 
     def _identify(self, name: str) -> Identity:
         conditions = {

@@ -23,6 +23,7 @@ from fragua_evaluator.scoring.targets.local.sampling import Sampler
 from fragua_evaluator.scoring.targets.local.static import BATCH_SIZE, weigh_static, write_answers_static
 from fragua_evaluator.scoring.targets.local.weighing import Weighable, Weighed, weigh
 from fragua_evaluator.scoring.targets.port import ChoiceQuestion, Identity, Question, StopRequested, TextQuestion
+from fragua_evaluator.scoring.targets.room import lack_of_room
 from fragua_platform.errors import InvalidData, InvalidInput, Violation
 
 _MAX_VIOLATIONS = 20
@@ -132,12 +133,8 @@ class LocalTarget:
                 f"{self._config.vocab_size} embeddings: this tokenizer belongs to another model"
             )
         longest = max(map(len, texts))
-        free = self._context_length
-        if isinstance(question, Question) and free is not None:
-            free -= question.max_new_tokens
-        if free is None or longest <= free:
-            return ""
-        return f"takes {longest} tokens, {free} of the model's {self._context_length} are free"
+        answer = question.max_new_tokens if isinstance(question, Question) else 0
+        return lack_of_room(longest, answer, self._context_length)
 
     def _texts(self, question: AnyQuestion) -> list[tuple[int, ...]]:
         if isinstance(question, Question):
