@@ -48,7 +48,7 @@ def make_job(directory: Path, seed: int = 5, spec: dict[str, Any] | None = None)
 
 def run_engine(job: JobDirectory) -> tuple[int, list[dict[str, Any]]]:
     finished = subprocess.run(
-        [sys.executable, "-m", "fragua_exporter.conversion", str(job.root)], capture_output=True, text=True, timeout=100
+        [sys.executable, "-m", "fragua_exporter.conversion", str(job.root)], capture_output=True, text=True, timeout=200
     )
     return finished.returncode, [json.loads(line) for line in finished.stdout.splitlines()]
 

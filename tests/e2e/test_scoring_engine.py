@@ -72,7 +72,7 @@ def start(job: Path) -> subprocess.Popen[str]:
 
 
 def finish(engine: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
-    output, _ = engine.communicate(timeout=100)
+    output, _ = engine.communicate(timeout=200)
     return engine.returncode, [json.loads(line) for line in output.splitlines()]
 
 

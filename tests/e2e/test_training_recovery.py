@@ -174,7 +174,7 @@ run_engine(engine.train, [{str(job)!r}])
         capture_output=True,
         text=True,
         env=os.environ | {"FRAGUA_ENGINE_THREADS": "1"},
-        timeout=100,
+        timeout=200,
     )
     records = [json.loads(line) for line in finished.stdout.splitlines()]
     return Finished(job, finished.returncode, records, finished.stderr)
