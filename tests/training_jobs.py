@@ -85,7 +85,7 @@ def start_engine(job: Path) -> subprocess.Popen[str]:
     )
 
 
-def run_engine(job: Path, seconds: float = 100) -> Finished:
+def run_engine(job: Path, seconds: float = 200) -> Finished:
     engine = start_engine(job)
     output, complaints = engine.communicate(timeout=seconds)
     return Finished(job, engine.returncode, [json.loads(line) for line in output.splitlines()], complaints)
